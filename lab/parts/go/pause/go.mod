@@ -1,0 +1,3 @@
+module tricenter.dev/lab/parts/pause
+
+go 1.24.0
