@@ -12,12 +12,14 @@
 //!
 //! The serialised form (postcard) of [`Batch`] is what the journal keeps; see [`LOG_FORMAT`].
 
+mod codec;
 mod command;
 mod event;
 mod ids;
 mod money;
 mod reject;
 
+pub use codec::{CodecError, decode_batch, encode_batch};
 pub use command::{
     Batch, ClientCommand, Command, Control, NewOrder, OrderKind, Request, SelfTradePrevention,
     Side, TimeInForce,

@@ -1,7 +1,7 @@
 //! Why a request does not take effect. Each reason has a code that never changes meaning and a text
 //! that names the field, the value and what would be accepted.
 
-use crate::{AccountId, ClOrdId, Money, Price, Quantity, SessionId, SymbolId};
+use crate::{AccountId, ClOrdId, Money, OutSeq, Price, Quantity, SessionId, SymbolId};
 use serde::{Deserialize, Serialize};
 
 /// A reason. New reasons are added at the end, so that old logs keep their meaning.
@@ -131,8 +131,9 @@ pub enum RejectReason {
     },
     /// A symbol's rules contradict each other.
     #[error(
-        "symbol {symbol} is not accepted: tick and lot must be above 0 and limit_down at most \
-         limit_up, both multiples of the tick"
+        "symbol {symbol} is not accepted: tick, lot and limit_down must be above 0, limit_down at \
+         most limit_up, both multiples of the tick, and the largest order at limit_up must be \
+         countable"
     )]
     SymbolRules {
         /// The symbol.
@@ -147,10 +148,41 @@ pub enum RejectReason {
         max: u64,
     },
     /// Cash or positions of a new account cannot be.
-    #[error("account {account} is not accepted: cash must be 0 or more and symbols listed")]
+    #[error(
+        "account {account} is not accepted: cash must be 0 or more, symbols listed and each named \
+         once, and all accounts together within the range of money and shares"
+    )]
     AccountRules {
         /// The account.
         account: AccountId,
+    },
+    /// A logon claims a message that the log never sent: the client has seen another history.
+    #[error(
+        "last_out_seq_seen {seen} is not accepted for session {session}: this log's last message \
+         to it is {last}; what came after is not in it: compare, then log on with at most {last}"
+    )]
+    OutSeqAhead {
+        /// The session.
+        session: SessionId,
+        /// What the client says it has.
+        seen: OutSeq,
+        /// The last message there is.
+        last: OutSeq,
+    },
+    /// A maintenance lease is asked for in a way that cannot be.
+    #[error(
+        "maintenance for {holder:?} over {ttl_ms} ms is not accepted: name a holder of 1 to \
+         {holder_length_max} bytes and a ttl_ms of 1 to {ttl_ms_max}"
+    )]
+    MaintenanceRules {
+        /// Who asked; cut to the longest accepted length.
+        holder: String,
+        /// For how long.
+        ttl_ms: u32,
+        /// Longest accepted name.
+        holder_length_max: u32,
+        /// Longest accepted time.
+        ttl_ms_max: u32,
     },
 }
 
@@ -163,6 +195,7 @@ impl RejectReason {
             Self::UnknownSession { .. } => 101,
             Self::SessionOfAnotherAccount { .. } => 102,
             Self::UnknownAccount { .. } => 103,
+            Self::OutSeqAhead { .. } => 104,
             Self::DuplicateClOrdId { .. } => 201,
             Self::UnknownOrder { .. } => 202,
             Self::OrderNotOpen { .. } => 203,
@@ -179,6 +212,7 @@ impl RejectReason {
             Self::Full { .. } => 602,
             Self::SymbolRules { .. } => 901,
             Self::AccountRules { .. } => 902,
+            Self::MaintenanceRules { .. } => 903,
         }
     }
 }
