@@ -1,1 +1,50 @@
-//! (in the making)
+//! The state machine of one shard: every replica that applies the same log holds the same [`State`].
+//!
+//! ```text
+//!                      ┌───────────────────────── State ─────────────────────────┐
+//!  EntryContext ──┐    │ sessions   which request is next, which answers are kept │
+//!  (epoch, index, ├──► │ checks     one RejectReason, in the order of the codes   │ ──► Event …
+//!   leader_time)  │    │ books      price-time priority, one a symbol             │
+//!  Command ───────┘    │ accounts   cash and shares: held, frozen, settled        │
+//!                      └── history hash over everything that went in and came out ┘
+//! ```
+//!
+//! [`State::apply`] is pure: no I/O, clock, randomness, float or hash-map order. Time comes in the
+//! record. Matching itself is the crate `book`; here stands who may order what, and who owns what
+//! afterwards.
+//!
+//! # Guarantees
+//! - A request takes effect at most once: by its session's number, and by (account, `ClOrdID`). Seen
+//!   again, it gets [`types::Event::Duplicate`] with the answer of the first time while that is kept.
+//! - Every request that consumes its number has exactly one *answer*: the first
+//!   [`types::Outbound`] whose `in_reply_to` is that number. Rejects consume numbers and are kept.
+//! - Reports about an order go to the session that entered it. Another session of the account that
+//!   cancels or replaces it gets the answer; the entering session gets the report as well, without
+//!   `in_reply_to`.
+//! - Cash and shares only change hands: [`State::check_conservation`].
+//! - [`State::restore`] of [`State::snapshot`] continues identically, hash included.
+//!
+//! # Not here yet
+//! Shares bought can be sold at once (no T+1), nothing ends the day (orders and client order ids are
+//! kept until [`Limits`] are reached), no fees, no kill switch, phase, rate or concentration checks.
+
+mod account;
+mod audit;
+mod check;
+mod client;
+mod control;
+mod counters;
+mod history_hash;
+mod limits;
+mod order;
+mod session;
+mod snapshot;
+mod state;
+mod trade;
+
+pub use audit::Unbalanced;
+pub use counters::Counters;
+pub use history_hash::HistoryHash;
+pub use limits::Limits;
+pub use snapshot::{SNAPSHOT_FORMAT, SnapshotError};
+pub use state::{AccountView, EntryContext, StaleEntry, State, SymbolRules};
