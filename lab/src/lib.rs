@@ -1,1 +1,5 @@
-//! (in the making)
+//! Three real centers on one Linux machine: Kubernetes clusters, the links between them, and what
+//! can be done to both.
+
+pub mod ground;
+pub mod progress;
