@@ -98,7 +98,8 @@ impl Session {
         OutSeq(self.next_out_seq.0 - self.messages.len() as u64)
     }
 
-    fn message(&self, out_seq: OutSeq) -> Option<&Outbound> {
+    /// A message, while it is kept.
+    pub(crate) fn message(&self, out_seq: OutSeq) -> Option<&Outbound> {
         let offset = out_seq.0.checked_sub(self.oldest_out_seq().0)?;
         self.messages.get(usize::try_from(offset).ok()?)
     }

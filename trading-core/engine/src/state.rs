@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use types::{
     AccountId, ClientSeq, Command, Epoch, Event, LogIndex, LogSeq, MaintenanceLease, Money,
-    OrderId, OutSeq, Price, Quantity, RejectReason, Report, SessionId, Side, SymbolId, TradeId,
-    UnixMicros,
+    OrderId, OutSeq, Outbound, Price, Quantity, RejectReason, Report, SessionId, Side, SymbolId,
+    TradeId, UnixMicros,
 };
 
 /// Where in the log a command stands.
@@ -328,6 +328,24 @@ impl State {
     #[must_use]
     pub fn maintenance(&self) -> Option<&MaintenanceLease> {
         self.maintenance.as_ref()
+    }
+
+    /// The number that a session's next request must carry; `None` before its first logon.
+    #[must_use]
+    pub fn next_client_seq(&self, session: SessionId) -> Option<ClientSeq> {
+        Some(self.sessions.get(&session)?.next_client_seq)
+    }
+
+    /// The account that a session trades for; `None` before its first logon.
+    #[must_use]
+    pub fn account_of_session(&self, session: SessionId) -> Option<AccountId> {
+        Some(self.sessions.get(&session)?.account)
+    }
+
+    /// A message that is still kept for replay.
+    #[must_use]
+    pub fn message(&self, session: SessionId, out_seq: OutSeq) -> Option<&Outbound> {
+        self.sessions.get(&session)?.message(out_seq)
     }
 
     /// The bounds in force.

@@ -1,0 +1,182 @@
+//! Random commands that collide often: few accounts, sessions, symbols, prices and ids.
+
+use proptest::prelude::*;
+use types::{
+    AccountId, ClOrdId, ClientCommand, ClientSeq, Command, Control, Money, NewOrder, OrderKind,
+    OutSeq, Price, Quantity, ReplicaId, Request, SelfTradePrevention, SessionId, Side, SymbolId,
+    TimeInForce,
+};
+
+pub const SYMBOLS: [SymbolId; 2] = [SymbolId(600_000), SymbolId(1)];
+pub const ACCOUNTS: [AccountId; 3] = [AccountId(1), AccountId(2), AccountId(3)];
+
+/// Two sessions for the first two accounts, one for the third.
+const SESSIONS: [u64; 5] = [10, 11, 20, 21, 30];
+
+pub fn account_of(session: SessionId) -> AccountId {
+    AccountId(session.0 / 10)
+}
+
+/// Symbols, accounts and logons that every stream begins with.
+pub fn opening() -> Vec<Command> {
+    let symbols = SYMBOLS.map(|symbol| define(symbol, 100));
+    let accounts = ACCOUNTS.map(|account| {
+        Command::Control(Control::OpenAccount {
+            account,
+            cash: Money(40_000_000),
+            positions: vec![(SYMBOLS[0], Quantity(900)), (SYMBOLS[1], Quantity(250))],
+        })
+    });
+    let logons = SESSIONS.map(|session| logon(session, session / 10, 0));
+    symbols.into_iter().chain(accounts).chain(logons).collect()
+}
+
+fn define(symbol: SymbolId, tick: i64) -> Command {
+    Command::Control(Control::DefineSymbol {
+        symbol,
+        tick: Price(tick),
+        lot: Quantity(100),
+        limit_down: Price(90_000),
+        limit_up: Price(110_000),
+    })
+}
+
+fn logon(session: u64, account: u64, seen: u64) -> Command {
+    Command::Logon {
+        session: SessionId(session),
+        account: AccountId(account),
+        last_out_seq_seen: OutSeq(seen),
+    }
+}
+
+pub fn stream(length: usize) -> impl Strategy<Value = Vec<Command>> {
+    prop::collection::vec(command(), length / 2..length)
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        24 => (prop::sample::select(&SESSIONS[..]), 1_u64..40, request()).prop_map(
+            |(session, client_seq, request)| Command::Client(ClientCommand {
+                session: SessionId(session),
+                client_seq: ClientSeq(client_seq),
+                request,
+            })
+        ),
+        2 => (prop_oneof![Just(10_u64), Just(20), Just(99)], 0_u64..4, 0_u64..9)
+            .prop_map(|(session, account, seen)| logon(session, account, seen)),
+        1 => control(),
+    ]
+}
+
+fn control() -> impl Strategy<Value = Command> {
+    let holder = prop_oneof![Just("operator/a1"), Just("operator/b1"), Just("")];
+    prop_oneof![
+        (0_u32..3, 90_000_i64..110_000).prop_map(|(symbol, up)| Command::Control(
+            Control::DefineSymbol {
+                symbol: SymbolId(symbol),
+                tick: Price(100),
+                lot: Quantity(100),
+                limit_down: Price(90_000),
+                limit_up: Price(up / 100 * 100),
+            }
+        )),
+        (0_u64..6, -1_i64..9).prop_map(|(account, cash)| Command::Control(Control::OpenAccount {
+            account: AccountId(account),
+            cash: Money(cash),
+            positions: vec![(SYMBOLS[1], Quantity(7))],
+        })),
+        (1_u64..4, holder.clone(), 0_u32..20).prop_map(|(replica, holder, ttl_ms)| {
+            Command::Control(Control::AcquireMaintenance {
+                replica: ReplicaId(replica),
+                holder: holder.to_owned(),
+                ttl_ms,
+            })
+        }),
+        holder.prop_map(|holder| Command::Control(Control::ReleaseMaintenance {
+            holder: holder.to_owned()
+        })),
+    ]
+}
+
+fn id() -> impl Strategy<Value = ClOrdId> {
+    (0_u32..60).prop_map(|n| ClOrdId::new(&format!("o{n}")).unwrap())
+}
+
+fn price() -> impl Strategy<Value = Price> {
+    prop_oneof![
+        20 => (-6_i64..=6).prop_map(|ticks| Price(100_000 + ticks * 100)),
+        1 => Just(Price(100_050)),
+        1 => Just(Price(110_100)),
+        1 => Just(Price(-100)),
+    ]
+}
+
+fn quantity() -> impl Strategy<Value = Quantity> {
+    prop_oneof![
+        20 => (1_u64..=5).prop_map(|lots| Quantity(lots * 100)),
+        2 => (1_u64..300).prop_map(Quantity),
+        1 => Just(Quantity(0)),
+        1 => Just(Quantity(1_100)),
+        1 => Just(Quantity(u64::MAX)),
+    ]
+}
+
+fn symbol() -> impl Strategy<Value = SymbolId> {
+    prop_oneof![12 => Just(SYMBOLS[0]), 6 => Just(SYMBOLS[1]), 1 => Just(SymbolId(777_777))]
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    prop_oneof![
+        12 => new_order().prop_map(Request::New),
+        2 => id().prop_map(|original| Request::Cancel { original }),
+        4 => (id(), id(), price(), quantity()).prop_map(
+            |(original, replacement, price, quantity)| Request::Replace {
+                original,
+                replacement,
+                price,
+                quantity,
+            }
+        ),
+        1 => prop::option::of(symbol()).prop_map(|symbol| Request::MassCancel { symbol }),
+        2 => id().prop_map(|original| Request::Status { original }),
+    ]
+}
+
+fn new_order() -> impl Strategy<Value = NewOrder> {
+    let side = prop_oneof![Just(Side::Buy), Just(Side::Sell)];
+    let kind = prop_oneof![
+        6 => price().prop_map(|price| OrderKind::Limit { price }),
+        1 => Just(OrderKind::Market),
+    ];
+    let time_in_force = prop_oneof![
+        5 => Just(TimeInForce::Day),
+        1 => Just(TimeInForce::ImmediateOrCancel),
+    ];
+    let self_trade_prevention = prop_oneof![
+        Just(SelfTradePrevention::CancelNewest),
+        Just(SelfTradePrevention::CancelOldest),
+        Just(SelfTradePrevention::CancelBoth),
+    ];
+    (
+        id(),
+        symbol(),
+        side,
+        quantity(),
+        kind,
+        time_in_force,
+        self_trade_prevention,
+    )
+        .prop_map(
+            |(cl_ord_id, symbol, side, quantity, kind, time_in_force, self_trade_prevention)| {
+                NewOrder {
+                    cl_ord_id,
+                    symbol,
+                    side,
+                    quantity,
+                    kind,
+                    time_in_force,
+                    self_trade_prevention,
+                }
+            },
+        )
+}
