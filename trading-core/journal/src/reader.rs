@@ -1,0 +1,249 @@
+//! Reading the committed log for an audit, beside a journal that goes on writing.
+
+use crate::LogEntry;
+use crate::error::{JournalError, io_error};
+use crate::files;
+use crate::format::{self, Found, Record};
+use crate::snapshot::{self, SavedSnapshot};
+use std::fs;
+use std::path::{Path, PathBuf};
+use types::{Epoch, LogIndex};
+
+/// Where an entry stands.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    segment: u64,
+    offset: usize,
+}
+
+/// The committed log from some entry on: a snapshot, where older entries are gone, then entries
+/// without gaps.
+#[derive(Debug)]
+pub struct CommittedLog {
+    folder: PathBuf,
+    snapshot: Option<SavedSnapshot>,
+    first: LogIndex,
+    places: Vec<Place>,
+    next: usize,
+    open: Option<(u64, Vec<u8>)>,
+}
+
+/// Finds the entries from `from` up to and with `commit`. What is written meanwhile does no harm:
+/// committed entries do not change.
+///
+/// # Errors
+/// [`JournalError::NotKept`] when neither entries nor a snapshot reach back far enough, other
+/// errors when files cannot be read.
+pub fn read_committed(
+    folder: &Path,
+    from: LogIndex,
+    commit: LogIndex,
+) -> Result<CommittedLog, JournalError> {
+    let (first, places) = find(folder)?;
+    let from = LogIndex(from.0.max(1));
+    let mut log = CommittedLog {
+        folder: folder.to_owned(),
+        snapshot: None,
+        first: from,
+        places: Vec::new(),
+        next: 0,
+        open: None,
+    };
+    if from.0 > commit.0 {
+        return Ok(log);
+    }
+    if from < first {
+        let snapshot = oldest_usable(folder, first)?.ok_or(JournalError::NotKept {
+            index: from,
+            epoch: Epoch(0),
+            first,
+        })?;
+        log.first = LogIndex(snapshot.index.0 + 1);
+        log.snapshot = Some(snapshot);
+    }
+    let skip = (log.first.0 - first.0.min(log.first.0)) as usize;
+    let count = (commit.0 + 1).saturating_sub(log.first.0) as usize;
+    log.places = places.into_iter().skip(skip).take(count).collect();
+    if log.places.len() < count {
+        return Err(JournalError::NotKept {
+            index: commit,
+            epoch: Epoch(0),
+            first,
+        });
+    }
+    Ok(log)
+}
+
+fn oldest_usable(folder: &Path, first: LogIndex) -> Result<Option<SavedSnapshot>, JournalError> {
+    for index in files::snapshots(folder)? {
+        if index + 1 >= first.0
+            && let Ok(snapshot) = snapshot::read(&files::snapshot_path(folder, index))
+        {
+            return Ok(Some(snapshot));
+        }
+    }
+    Ok(None)
+}
+
+/// The first entry's index, and where it and all behind it stand.
+fn find(folder: &Path) -> Result<(LogIndex, Vec<Place>), JournalError> {
+    let (mut first, mut places) = (LogIndex(1), Vec::new());
+    for segment in files::segments(folder)? {
+        let path = files::segment_path(folder, segment);
+        let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+        let mut offset = 0;
+        // The end of what can be read is the end of what is promised: the journal checked the rest
+        // when it was opened.
+        while let Found::Record(placed) = format::decode(&bytes[offset..]) {
+            match placed.record {
+                Record::Entry(entry) => {
+                    if places.is_empty() {
+                        first = entry.index;
+                    }
+                    let keep = entry.index.0.saturating_sub(first.0) as usize;
+                    places.truncate(keep);
+                    if keep == 0 {
+                        first = entry.index;
+                    }
+                    places.push(Place { segment, offset });
+                }
+                Record::Reset { index, .. } => {
+                    places.clear();
+                    first = LogIndex(index.0 + 1);
+                }
+                Record::HardState(_) => {}
+            }
+            offset += placed.encoded_bytes;
+        }
+    }
+    Ok((first, places))
+}
+
+impl CommittedLog {
+    /// The snapshot with which the log begins, where older entries are no longer kept.
+    pub fn take_snapshot(&mut self) -> Option<SavedSnapshot> {
+        self.snapshot.take()
+    }
+
+    /// How many entries come.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.places.len()
+    }
+
+    fn read(&mut self, place: Place) -> Result<LogEntry, JournalError> {
+        let path = files::segment_path(&self.folder, place.segment);
+        let bytes = match self.open.take() {
+            Some((segment, bytes)) if segment == place.segment => bytes,
+            _ => fs::read(&path).map_err(io_error("read", &path))?,
+        };
+        let found = format::decode(&bytes[place.offset..]);
+        self.open = Some((place.segment, bytes));
+        match found {
+            Found::Record(placed) => match placed.record {
+                Record::Entry(entry) => Ok(entry),
+                _ => Err(changed(path, place.offset)),
+            },
+            _ => Err(changed(path, place.offset)),
+        }
+    }
+}
+
+fn changed(path: PathBuf, offset: usize) -> JournalError {
+    JournalError::Damaged {
+        path,
+        offset: offset as u64,
+        detail: "an entry that could be read a moment ago is gone".into(),
+    }
+}
+
+impl Iterator for CommittedLog {
+    type Item = Result<LogEntry, JournalError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let place = *self.places.get(self.next)?;
+        self.next += 1;
+        Some(self.read(place))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HardState, Journal, Options, Sync};
+    use types::ReplicaId;
+
+    const OPTIONS: Options = Options {
+        segment_bytes: 2048,
+        retain_entries: 1_000,
+        retain_bytes: 0,
+    };
+
+    fn entry(index: u64, epoch: u64) -> LogEntry {
+        LogEntry {
+            index: LogIndex(index),
+            epoch: Epoch(epoch),
+            data: vec![epoch as u8; 20],
+        }
+    }
+
+    fn journal(folder: &Path) -> Journal {
+        let (mut journal, _) = Journal::open(folder, OPTIONS).unwrap();
+        for index in 1..=100 {
+            let state = HardState {
+                epoch: Epoch(1),
+                vote: ReplicaId(1),
+                commit: LogIndex(index),
+            };
+            journal
+                .append(vec![entry(index, 1)], Some(state), Sync::Now)
+                .unwrap();
+        }
+        journal.append(vec![entry(99, 2)], None, Sync::Now).unwrap();
+        journal
+    }
+
+    fn read(log: CommittedLog) -> Vec<(u64, u64)> {
+        log.map(|entry| entry.map(|e| (e.index.0, e.epoch.0)).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn an_audit_reads_what_took_effect_beside_the_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let _journal = journal(folder.path());
+        let log = read_committed(folder.path(), LogIndex(97), LogIndex(99)).unwrap();
+        assert_eq!(read(log), [(97, 1), (98, 1), (99, 2)]);
+        let all = read_committed(folder.path(), LogIndex(0), LogIndex(99)).unwrap();
+        assert_eq!(all.entries(), 99);
+    }
+
+    #[test]
+    fn an_audit_begins_with_a_snapshot_where_entries_are_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = journal(folder.path());
+        for index in [60, 90] {
+            let snapshot = SavedSnapshot {
+                index: LogIndex(index),
+                epoch: Epoch(1),
+                state: vec![7],
+            };
+            journal.snapshot_writer().save(&snapshot).unwrap();
+        }
+        assert!(journal.truncate().unwrap() > 0);
+        let mut log = read_committed(folder.path(), LogIndex(1), LogIndex(99)).unwrap();
+        assert_eq!(log.take_snapshot().unwrap().index, LogIndex(60));
+        let entries = read(log);
+        assert_eq!((entries[0], entries[38]), ((61, 1), (99, 2)));
+    }
+
+    #[test]
+    fn entries_that_are_not_there_are_an_error_not_an_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let _journal = journal(folder.path());
+        assert!(matches!(
+            read_committed(folder.path(), LogIndex(1), LogIndex(200)),
+            Err(JournalError::NotKept { .. })
+        ));
+    }
+}

@@ -1,0 +1,110 @@
+//! Snapshot files: the state up to an entry, whole or not there.
+//!
+//! ```text
+//!   │ "TRISNAP1" │ index │ epoch │ length │ crc32 of all before and of the state │ state … │
+//! ```
+
+use crate::error::{JournalError, io_error};
+use crate::files;
+use std::fs;
+use std::path::{Path, PathBuf};
+use types::{Epoch, LogIndex};
+
+const MAGIC: &[u8; 8] = b"TRISNAP1";
+const HEADER_BYTES: usize = 40;
+/// How many are kept.
+pub(crate) const KEPT: usize = 2;
+
+/// The state up to and with an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedSnapshot {
+    /// The last entry in it.
+    pub index: LogIndex,
+    /// That entry's epoch.
+    pub epoch: Epoch,
+    /// The state, as the engine wrote it.
+    pub state: Vec<u8>,
+}
+
+/// Writes snapshots beside the journal, from any thread.
+#[derive(Clone, Debug)]
+pub struct SnapshotWriter {
+    folder: PathBuf,
+}
+
+impl SnapshotWriter {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// Writes and syncs a snapshot, reads it back, and removes all but the newest two.
+    ///
+    /// # Errors
+    /// [`JournalError`]; nothing is removed then, and what stood before stands.
+    pub fn save(&self, snapshot: &SavedSnapshot) -> Result<(), JournalError> {
+        let path = files::snapshot_path(&self.folder, snapshot.index.0);
+        files::write_whole(&path, &[&header(snapshot), &snapshot.state])?;
+        // What cannot be read must not be what a restart or a truncation counts on.
+        read(&path)?;
+        let indexes = files::snapshots(&self.folder)?;
+        for index in &indexes[..indexes.len().saturating_sub(KEPT)] {
+            let old = files::snapshot_path(&self.folder, *index);
+            fs::remove_file(&old).map_err(io_error("remove", &old))?;
+        }
+        Ok(())
+    }
+}
+
+fn header(snapshot: &SavedSnapshot) -> [u8; HEADER_BYTES] {
+    let mut header = [0; HEADER_BYTES];
+    header[..8].copy_from_slice(MAGIC);
+    header[8..16].copy_from_slice(&snapshot.index.0.to_le_bytes());
+    header[16..24].copy_from_slice(&snapshot.epoch.0.to_le_bytes());
+    header[24..32].copy_from_slice(&(snapshot.state.len() as u64).to_le_bytes());
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&header[..32]);
+    crc.update(&snapshot.state);
+    header[32..36].copy_from_slice(&crc.finalize().to_le_bytes());
+    header
+}
+
+/// Reads a snapshot; refuses it when a byte is not what it was.
+pub(crate) fn read(path: &Path) -> Result<SavedSnapshot, JournalError> {
+    let bytes = fs::read(path).map_err(io_error("read", path))?;
+    let damaged = |detail: &str| JournalError::Damaged {
+        path: path.to_owned(),
+        offset: 0,
+        detail: detail.to_owned(),
+    };
+    if bytes.len() < HEADER_BYTES || &bytes[..8] != MAGIC {
+        return Err(damaged("it does not begin like a snapshot"));
+    }
+    let number = |at: usize| {
+        let mut eight = [0; 8];
+        eight.copy_from_slice(&bytes[at..at + 8]);
+        u64::from_le_bytes(eight)
+    };
+    let snapshot = SavedSnapshot {
+        index: LogIndex(number(8)),
+        epoch: Epoch(number(16)),
+        state: bytes[HEADER_BYTES..].to_vec(),
+    };
+    if header(&snapshot)[..] != bytes[..HEADER_BYTES] {
+        return Err(damaged("a snapshot's length or checksum does not match"));
+    }
+    Ok(snapshot)
+}
+
+/// The newest snapshot that can be read, those that cannot be left in place.
+pub(crate) fn newest(folder: &Path) -> Result<Option<SavedSnapshot>, JournalError> {
+    let mut first_error = None;
+    for index in files::snapshots(folder)?.into_iter().rev() {
+        match read(&files::snapshot_path(folder, index)) {
+            Ok(snapshot) => return Ok(Some(snapshot)),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    first_error.map_or(Ok(None), Err)
+}
