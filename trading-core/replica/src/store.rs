@@ -1,0 +1,180 @@
+//! The log as the consensus library reads it: recent entries in memory, the rest on disk.
+
+use journal::{HardState, LogEntry, Recovered, SavedSnapshot};
+use raft::eraftpb::{ConfState, Entry, HardState as RaftHardState, Snapshot};
+use raft::{GetEntriesContext, RaftState, Storage, StorageError};
+use std::collections::VecDeque;
+use types::{Epoch, LogIndex, ReplicaId};
+
+pub(crate) struct LogStore {
+    voters: ConfState,
+    initial: RaftHardState,
+    /// The entry before the first in memory: index and epoch.
+    base: (u64, u64),
+    entries: VecDeque<Entry>,
+    snapshot: Option<SavedSnapshot>,
+}
+
+impl LogStore {
+    pub(crate) fn new(voters: &[ReplicaId], recovered: Recovered) -> Self {
+        let entries: VecDeque<Entry> = recovered.entries.into_iter().map(to_raft).collect();
+        let snapshot = recovered.snapshot;
+        let after = snapshot.as_ref().map_or((0, 0), |s| (s.index.0, s.epoch.0));
+        let mut store = Self {
+            voters: (voters.iter().map(|v| v.0), std::iter::empty()).into(),
+            initial: RaftHardState {
+                term: recovered.hard_state.epoch.0,
+                vote: recovered.hard_state.vote.0,
+                commit: recovered.hard_state.commit.0,
+            },
+            base: after,
+            entries,
+            snapshot,
+        };
+        // Entries from before the snapshot serve followers that lag, but the first of them is only
+        // known by what it follows: it becomes the base.
+        if let Some(first) = store.entries.front()
+            && first.index <= after.0
+        {
+            store.base = (first.index, first.term);
+            store.entries.pop_front();
+        }
+        store
+    }
+
+    /// Takes in what has been persisted.
+    pub(crate) fn append(&mut self, entries: Vec<Entry>) {
+        if let Some(first) = entries.first() {
+            let keep = first.index.saturating_sub(self.base.0 + 1) as usize;
+            self.entries.truncate(keep);
+            self.entries.extend(entries);
+        }
+    }
+
+    /// Begins anew after a peer's snapshot.
+    pub(crate) fn install(&mut self, snapshot: SavedSnapshot) {
+        self.base = (snapshot.index.0, snapshot.epoch.0);
+        self.entries.clear();
+        self.snapshot = Some(snapshot);
+    }
+
+    /// Takes a saved snapshot and lets go of entries that it covers, but for the last `retain`.
+    pub(crate) fn compact(&mut self, snapshot: SavedSnapshot, retain: u64) {
+        let last = self.base.0 + self.entries.len() as u64;
+        let until = snapshot.index.0.min(last.saturating_sub(retain));
+        while self.base.0 < until {
+            match self.entries.pop_front() {
+                Some(entry) => self.base = (entry.index, entry.term),
+                None => break,
+            }
+        }
+        self.snapshot = Some(snapshot);
+    }
+
+    pub(crate) fn voters(&self) -> &[u64] {
+        &self.voters.voters
+    }
+
+    pub(crate) fn snapshot_index(&self) -> u64 {
+        self.snapshot.as_ref().map_or(0, |s| s.index.0)
+    }
+}
+
+impl Storage for LogStore {
+    fn initial_state(&self) -> raft::Result<RaftState> {
+        Ok(RaftState::new(self.initial.clone(), self.voters.clone()))
+    }
+
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        max_size: impl Into<Option<u64>>,
+        _context: GetEntriesContext,
+    ) -> raft::Result<Vec<Entry>> {
+        if low <= self.base.0 {
+            return Err(raft::Error::Store(StorageError::Compacted));
+        }
+        let from = (low - self.base.0 - 1) as usize;
+        let to = (high - self.base.0 - 1) as usize;
+        if to > self.entries.len() {
+            return Err(raft::Error::Store(StorageError::Unavailable));
+        }
+        let size_max = max_size.into().unwrap_or(u64::MAX);
+        let mut size = 0;
+        let wanted = self.entries.range(from..to);
+        // At least one, whatever its size.
+        let taken = wanted.take_while(|entry| {
+            let first = size == 0;
+            size += entry.data.len() as u64 + 32;
+            first || size <= size_max
+        });
+        Ok(taken.cloned().collect())
+    }
+
+    fn term(&self, index: u64) -> raft::Result<u64> {
+        if index == self.base.0 {
+            return Ok(self.base.1);
+        }
+        if index < self.base.0 {
+            return Err(raft::Error::Store(StorageError::Compacted));
+        }
+        let offset = (index - self.base.0 - 1) as usize;
+        let entry = self.entries.get(offset);
+        entry
+            .map(|entry| entry.term)
+            .ok_or(raft::Error::Store(StorageError::Unavailable))
+    }
+
+    fn first_index(&self) -> raft::Result<u64> {
+        Ok(self.base.0 + 1)
+    }
+
+    fn last_index(&self) -> raft::Result<u64> {
+        Ok(self.base.0 + self.entries.len() as u64)
+    }
+
+    fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+        let saved = self.snapshot.as_ref();
+        let saved =
+            saved
+                .filter(|saved| saved.index.0 >= request_index)
+                .ok_or(raft::Error::Store(
+                    StorageError::SnapshotTemporarilyUnavailable,
+                ))?;
+        let mut snapshot = Snapshot {
+            data: saved.state.clone(),
+            ..Snapshot::default()
+        };
+        let metadata = snapshot.metadata.get_or_insert_default();
+        metadata.index = saved.index.0;
+        metadata.term = saved.epoch.0;
+        metadata.conf_state = Some(self.voters.clone());
+        Ok(snapshot)
+    }
+}
+
+pub(crate) fn to_raft(entry: LogEntry) -> Entry {
+    Entry {
+        index: entry.index.0,
+        term: entry.epoch.0,
+        data: entry.data,
+        ..Entry::default()
+    }
+}
+
+pub(crate) fn from_raft(entry: &Entry) -> LogEntry {
+    LogEntry {
+        index: LogIndex(entry.index),
+        epoch: Epoch(entry.term),
+        data: entry.data.clone(),
+    }
+}
+
+pub(crate) fn hard_state(state: &RaftHardState) -> HardState {
+    HardState {
+        epoch: Epoch(state.term),
+        vote: ReplicaId(state.vote),
+        commit: LogIndex(state.commit),
+    }
+}
