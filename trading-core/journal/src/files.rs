@@ -118,7 +118,7 @@ impl Spares {
         }
         let (sender, receiver) = sync_channel(1);
         let (path, bytes) = (self.folder.join(SPARE), self.segment_bytes);
-        // A detached thread is enough: the file has no meaning until it is renamed.
+        // The file has no meaning until it is renamed; `drop` waits for its writer.
         thread::spawn(move || sender.send(write_zeros(&path, bytes)));
         self.ready = Some(receiver);
     }
@@ -137,6 +137,16 @@ impl Spares {
         fs::rename(&spare, &path).map_err(io_error("rename", &spare))?;
         sync_folder(&self.folder)?;
         open_segment(&path)
+    }
+}
+
+impl Drop for Spares {
+    /// Leaves no writer behind that could write into a folder that somebody else has by then.
+    fn drop(&mut self) {
+        if let Some(receiver) = self.ready.take() {
+            // Whether it could be made matters to nobody any more.
+            let _ = receiver.recv();
+        }
     }
 }
 
