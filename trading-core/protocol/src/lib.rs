@@ -2,6 +2,20 @@
 //!
 //! `order` is what clients and gateways speak; `admin` is what operators, gateways, the lab and the
 //! terminal UI ask of a replica. The `.proto` files under `proto/` are the reference.
+//!
+//! ```text
+//!   order::ClientMessage ──order_entry::read──► Inbound (types::Request, types::ClientSeq)
+//!   order::ServerMessage ◄──order_entry::answer── types::Event
+//!   admin::ControlRequest ◄──administration──► types::Control
+//! ```
+//!
+//! What cannot be read is a [`BadField`]: it names the field, the value and what is accepted.
+
+pub mod administration;
+mod bad_field;
+pub mod order_entry;
+
+pub use bad_field::BadField;
 
 /// Order entry.
 pub mod order {
