@@ -6,6 +6,7 @@
 //!   [ 4/11] centers                     12 s  a1: waiting for the API server …
 //! ```
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 /// How often the living line is rewritten.
 const REFRESH: Duration = Duration::from_millis(200);
 /// What still fits beside the place and the time on a narrow terminal.
-const DETAIL_CHARACTERS_MAX: usize = 60;
+const DETAIL_CHARACTERS_MAX: usize = 90;
 
 /// How much is said, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,19 +131,33 @@ pub struct Step {
     progress: Progress,
     place: String,
     started: Instant,
-    detail: Arc<Mutex<String>>,
+    detail: Arc<Mutex<Texts>>,
     ticker: Option<Ticker>,
     ended: bool,
 }
 
-/// Lets work elsewhere say what a step does now. Cheap to clone.
+/// What a step does now, by who does it; work that is done by one alone has no name.
+type Texts = BTreeMap<&'static str, String>;
+
+fn join(texts: &Texts) -> String {
+    let one = |(who, text): (&&str, &String)| match *who {
+        "" => text.clone(),
+        who => format!("{who}: {text}"),
+    };
+    texts.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// Lets work elsewhere say what a step does now. Cheap to clone. The default one is seen by nobody.
 #[derive(Clone, Default)]
-pub struct Detail(Arc<Mutex<String>>);
+pub struct Detail {
+    texts: Arc<Mutex<Texts>>,
+    who: &'static str,
+}
 
 impl Detail {
     /// What is done at this moment.
     pub fn set(&self, text: impl Into<String>) {
-        *lock(&self.0) = text.into();
+        lock(&self.texts).insert(self.who, text.into());
     }
 }
 
@@ -150,7 +165,16 @@ impl Step {
     /// A handle that says what the step does now.
     #[must_use]
     pub fn detail(&self) -> Detail {
-        Detail(self.detail.clone())
+        self.detail_of("")
+    }
+
+    /// The same for one of several who work on the step at the same time.
+    #[must_use]
+    pub fn detail_of(&self, who: &'static str) -> Detail {
+        Detail {
+            texts: self.detail.clone(),
+            who,
+        }
     }
 
     /// How long it has taken up to now.
@@ -178,7 +202,7 @@ impl Step {
 impl Drop for Step {
     fn drop(&mut self) {
         if !self.ended {
-            let detail = lock(&self.detail).clone();
+            let detail = join(&lock(&self.detail));
             self.end(&format!("not finished {detail}"));
         }
     }
@@ -197,7 +221,7 @@ impl Ticker {
         let (stop, stopped) = sync_channel::<()>(0);
         let tick = move || {
             loop {
-                let text: String = lock(&detail).chars().take(DETAIL_CHARACTERS_MAX).collect();
+                let text: String = join(&lock(&detail)).chars().take(DETAIL_CHARACTERS_MAX).collect();
                 let took = span(started.elapsed());
                 progress.write(&format!("\r\x1b[K{place} {took:>9}  {text}"));
                 if stopped.recv_timeout(REFRESH) != Err(RecvTimeoutError::Timeout) {

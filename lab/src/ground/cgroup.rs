@@ -6,6 +6,7 @@
 //!          kubepods   made by the kubelet
 //!     a2/  b1/        the same
 //!     links           the Toxiproxy servers
+//!     clients         the load generators
 //! ```
 //!
 //! All that the lab starts is in here from its first instruction, so the groups are also the
@@ -83,6 +84,12 @@ impl Group {
     #[must_use]
     pub fn links() -> Self {
         Self(format!("{ROOT}/links"))
+    }
+
+    /// The load generators.
+    #[must_use]
+    pub fn clients() -> Self {
+        Self(format!("{ROOT}/clients"))
     }
 
     /// The path as the kubelet's `cgroupRoot` wants it.

@@ -27,6 +27,7 @@ const FOLDER_DEFAULT: &str = "/var/lib/tricenter-lab";
 const MARKER: &str = ".tricenter-lab";
 const STATE_FILE: &str = "lab.json";
 const LOCK_FILE: &str = "lab.lock";
+const STATE_LOCK_FILE: &str = "state.lock";
 /// Of the file's form; raised when a reader of the old form would misread the new one.
 const FORM: u32 = 1;
 
@@ -159,7 +160,7 @@ impl Folder {
             remove_all_but(&self.center(center), "disk")?;
             remove_all_but(&self.disk(center), super::volumes::FOLDER)?;
         }
-        for name in [STATE_FILE, "links", LOCK_FILE] {
+        for name in [STATE_FILE, "links", LOCK_FILE, STATE_LOCK_FILE] {
             remove_any(&self.0.join(name))?;
         }
         Ok(())
@@ -187,6 +188,24 @@ impl Folder {
         let draft = self.0.join(format!(".{STATE_FILE}.draft"));
         fs::write(&draft, text + "\n").map_err(file("write", &draft))?;
         fs::rename(&draft, &path).map_err(file("replace", &path))
+    }
+
+    /// Reads, changes and writes the state file while nobody else does. Waits for others, who hold
+    /// it only for as long.
+    pub fn update(&self, change: impl FnOnce(&mut LabState)) -> Result<(), Error> {
+        let path = self.0.join(STATE_LOCK_FILE);
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(file("open", &path))?;
+        lock.lock().map_err(file("lock", &path))?;
+        let Some(mut state) = self.read()? else {
+            return Ok(()); // Removed meanwhile.
+        };
+        change(&mut state);
+        self.write(&state)
     }
 
     /// Takes the lock of the whole lab for a command, or tells who has it.
@@ -302,6 +321,9 @@ pub struct LabState {
     pub phase: Phase,
     /// When its building began, as RFC 3339.
     pub since: String,
+    /// What of the machine was otherwise before, to be put back.
+    #[serde(default)]
+    pub machine_before: MachineBefore,
     /// The centers.
     pub centers: Vec<CenterState>,
     /// The links.
@@ -318,6 +340,15 @@ pub enum Phase {
     Up,
     /// Being removed, or its removal was interrupted.
     Removing,
+}
+
+/// What the lab changes on the machine itself, as it was before.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MachineBefore {
+    /// Whether `/run/netns` was a mount; `ip netns` makes it one.
+    pub namespaces_were_mounted: bool,
+    /// Kernel settings that a kubelet changes, by their path below `/proc/sys`.
+    pub kernel_settings: Vec<(String, String)>,
 }
 
 /// A center, as others may use it.
@@ -406,6 +437,7 @@ impl LabState {
             form: FORM,
             phase: Phase::Building,
             since,
+            machine_before: MachineBefore::default(),
             centers: Center::ALL.into_iter().map(center).collect(),
             links: Link::ALL.into_iter().map(link).collect(),
         }

@@ -1,0 +1,260 @@
+//! Builds the ground: checks, parts, network, links, and three centers booted side by side.
+//!
+//! ```text
+//!   machine ─▶ parts ─▶ our images ─▶ network ─▶ links ─┬▶ a1: boot ─▶ API ─▶ objects ─▶ ready
+//!                                                       ├▶ a2: …
+//!                                                       └▶ b1: …
+//! ```
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::future::{try_join_all, try_join3};
+use kube::core::GroupVersionKind;
+use lab_parts::Stop;
+
+use super::address_plan::{Center, Link};
+use super::cgroup::{Group, Hierarchies};
+use super::cluster::Cluster;
+use super::components::Component;
+use super::images::Image;
+use super::materials::{Materials, OwnImages};
+use super::state::{Folder, LabState, Phase, ProcessIdentity};
+use super::{deploy, down, links, machine, manifests, materials, network, power, volumes};
+use crate::progress::{Detail, Progress};
+
+/// Steps of a whole `up`.
+pub const STEPS: usize = 8;
+/// From a ready API server to all objects taken.
+const APPLY_LIMIT: Duration = Duration::from_secs(120);
+/// From all objects taken to all pods ready.
+const READY_LIMIT: Duration = Duration::from_secs(120);
+
+/// What `up` is to build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Three empty clusters and the links.
+    Ground,
+    /// These, the operators and the trading core.
+    Whole,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was built.
+    Built,
+    /// All of it stood already.
+    WasUp,
+}
+
+/// Builds the lab, or what is missing of it; a half-built one from before is removed first.
+pub async fn up(
+    folder: &Folder,
+    extent: Extent,
+    progress: &Progress,
+    stop: &Stop,
+) -> anyhow::Result<Outcome> {
+    let state = folder.read().unwrap_or_default();
+    let stands = match &state {
+        Some(state) => stands(folder, state).await,
+        None => false,
+    };
+    let step = progress.begin("machine");
+    let installed = blocking(step.detail(), move |detail| {
+        materials::check_machine(!stands, detail)
+    })
+    .await?;
+    step.finish(&match installed.len() {
+        0 => "nothing is missing".to_owned(),
+        _ => format!("installed {}", installed.join(" ")),
+    });
+    let (materials, own) = gather(extent, progress, stop).await?;
+    folder.create()?;
+    let _lock = folder.lock("lab up")?;
+    let outcome = if stands {
+        Outcome::WasUp
+    } else {
+        build(folder, &materials, own.as_ref(), progress).await?;
+        Outcome::Built
+    };
+    if let Some(own) = &own {
+        deploy::deploy(folder, &materials, own, progress).await?;
+    }
+    folder.update(|state| state.phase = Phase::Up)?;
+    Ok(outcome)
+}
+
+/// Runs blocking work of a step.
+async fn blocking<T: Send + 'static>(
+    detail: Detail,
+    work: impl FnOnce(&Detail) -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(move || work(&detail))
+        .await
+        .context("failed to finish a step: it panicked")?
+}
+
+async fn gather(
+    extent: Extent,
+    progress: &Progress,
+    stop: &Stop,
+) -> anyhow::Result<(Materials, Option<OwnImages>)> {
+    let step = progress.begin("parts");
+    let stop_parts = stop.clone();
+    let materials = blocking(step.detail(), move |detail| {
+        materials::gather(detail, &stop_parts)
+    })
+    .await?;
+    step.finish("Kubernetes, etcd, CoreDNS, Envoy, Toxiproxy");
+    if extent == Extent::Ground {
+        return Ok((materials, None));
+    }
+    let step = progress.begin("our images");
+    let (stop, clone) = (stop.clone(), materials.clone());
+    let own = blocking(step.detail(), move |detail| clone.own_images(detail, &stop)).await?;
+    step.finish("trading-core, operator");
+    Ok((materials, Some(own)))
+}
+
+/// Whether a lab was completed and all its processes still run.
+async fn stands(folder: &Folder, state: &LabState) -> bool {
+    let lives = |process: Option<ProcessIdentity>| process.is_some_and(ProcessIdentity::is_alive);
+    if state.phase != Phase::Up
+        || !state.centers.iter().all(|center| lives(center.process))
+        || !state.links.iter().all(|link| lives(link.process))
+    {
+        return false;
+    }
+    for center in Center::ALL {
+        let Ok(reply) = super::control::ask(
+            &folder.control_socket(center),
+            &super::control::Request::Status,
+        )
+        .await
+        else {
+            return false;
+        };
+        if !reply.answer.components.iter().all(|it| it.state.serves()) {
+            return false;
+        }
+    }
+    true
+}
+
+async fn build(
+    folder: &Folder,
+    materials: &Materials,
+    own: Option<&OwnImages>,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    if something_is_left(folder).await? {
+        progress.expect_more(3);
+        progress.say("a lab from before is not whole: it is removed first");
+        down::remove(folder, false, &progress.clone()).await?;
+        folder.create()?;
+    }
+    let step = progress.begin("network");
+    let conflicts = network::observe_conflicts().await?;
+    let texts: Vec<String> = conflicts.iter().map(|it| format!("  {it}")).collect();
+    anyhow::ensure!(
+        texts.is_empty(),
+        "failed to make the lab's network; in the way:\n{}",
+        texts.join("\n")
+    );
+    let mut state = LabState::planned(folder, jiff::Timestamp::now().to_string());
+    state.machine_before = machine::observe_before();
+    folder.write(&state)?;
+    network::raise_bridge().await?;
+    let hierarchies = Hierarchies::observe()?;
+    for group in [Group::links(), Group::clients()] {
+        hierarchies.create(&group)?;
+    }
+    step.finish(super::address_plan::BRIDGE);
+
+    let step = progress.begin("links");
+    try_join_all(Link::ALL.map(|link| async move {
+        let process = links::start(link, folder, &materials.toxiproxy).await?;
+        folder.update(|state| state.set_link_process(link, process))?;
+        anyhow::Ok(())
+    }))
+    .await?;
+    step.finish("6 Toxiproxies: a1-a2 1 ms, a1-b1 and a2-b1 30 ms round trip");
+
+    let images: Vec<Image> = materials
+        .images
+        .iter()
+        .cloned()
+        .chain(own.into_iter().flat_map(OwnImages::all))
+        .collect();
+    let step = progress.begin("centers");
+    try_join_all(Center::ALL.map(|center| {
+        let detail = step.detail_of(center.name());
+        let images = &images;
+        async move {
+            raise(folder, center, materials, images, &detail)
+                .await
+                .with_context(|| format!("failed to raise center {center}"))
+        }
+    }))
+    .await?;
+    step.finish("a1, a2, b1: nodes Ready, DNS and gateway controller serve");
+    Ok(())
+}
+
+/// Whether anything of an earlier lab is there.
+async fn something_is_left(folder: &Folder) -> anyhow::Result<bool> {
+    let files = !matches!(folder.read(), Ok(None));
+    let interfaces = network::interfaces().await?.iter().any(|it| it.is_ours());
+    let groups = !Hierarchies::observe()?.folders(&Group::lab()).is_empty();
+    Ok(files || interfaces || groups)
+}
+
+/// One center from nothing to ready.
+async fn raise(
+    folder: &Folder,
+    center: Center,
+    materials: &Materials,
+    images: &[Image],
+    detail: &Detail,
+) -> anyhow::Result<()> {
+    detail.set("booting");
+    power::furnish(folder, center, materials, images)?;
+    power::boot(folder, center).await?;
+    power::wait_for(folder, center, &[Component::Apiserver], detail).await?;
+    detail.set("objects");
+    let cluster = Cluster::connect(&folder.kubeconfig(center)).await?;
+    let objects = objects(center, materials)?;
+    cluster.apply(&objects, APPLY_LIMIT).await?;
+    power::wait_for(folder, center, &Component::ALL, detail).await?;
+    detail.set("node, DNS, gateway");
+    let node_name = center.node_name();
+    let class = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "GatewayClass");
+    try_join3(
+        cluster.wait_for_node(&node_name, READY_LIMIT),
+        cluster.wait_for_deployment("kube-system", "coredns", READY_LIMIT),
+        cluster.wait_for_condition(
+            &class,
+            None,
+            manifests::GATEWAY_CLASS,
+            "Accepted",
+            READY_LIMIT,
+        ),
+    )
+    .await?;
+    detail.set("ready");
+    Ok(())
+}
+
+/// Everything that the ground has in a center's Kubernetes.
+fn objects(center: Center, materials: &Materials) -> anyhow::Result<Vec<serde_json::Value>> {
+    let mut all = manifests::cluster_dns(center);
+    all.extend(volumes::manifests(center));
+    for path in [&materials.gateway.crds, &materials.gateway.gateway] {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("failed to read {}", path.display()))?;
+        all.extend(manifests::read(&path.display().to_string(), &text)?);
+    }
+    all.extend(manifests::gateway_class(materials.gateway.namespace));
+    Ok(all)
+}

@@ -1,0 +1,420 @@
+//! `lab`: three real centers on one machine, from one command.
+
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand, ValueEnum};
+use lab::ground::address_plan::{Center, Direction, Link};
+use lab::ground::cgroup::Group;
+use lab::ground::components::Component;
+use lab::ground::links::{Delay, LinkControl};
+use lab::ground::state::{Folder, Phase};
+use lab::ground::{self, Extent, Outcome, images, init, materials, power, status};
+use lab::progress::{Detail, Progress, Style};
+use lab_parts::Stop;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The exit code of a command that was interrupted.
+const INTERRUPTED: u8 = 130;
+/// The exit code of `lab status` when there is no lab or it is not whole.
+const NOT_WHOLE: u8 = 3;
+
+/// Three real centers on one machine: Kubernetes clusters, the links between them, and what can be
+/// done to both.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Say nothing but failures
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds the lab, or what is missing of it, and waits until it is ready
+    Up {
+        /// Only the three clusters and their links, without operators and trading core
+        #[arg(long)]
+        ground_only: bool,
+    },
+    /// Builds our images anew and rolls them out on a running lab
+    Deploy,
+    /// Removes all that the lab made
+    Down {
+        /// Keep the replicas' journals on disk
+        #[arg(long)]
+        keep_volumes: bool,
+    },
+    /// Tells what of the lab runs and what is broken; exits with 3 unless all is whole
+    Status {
+        /// Form of the output
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+    /// Switches a center's power or control plane
+    Center {
+        #[command(subcommand)]
+        command: CenterCommand,
+    },
+    /// Shows, slows, cuts and heals links
+    Link {
+        #[command(subcommand)]
+        command: LinkCommand,
+    },
+    /// Runs kubectl on a center
+    Kubectl {
+        /// Which: a1, a2 or b1
+        center: Center,
+        /// kubectl's own arguments, after --
+        #[arg(last = true, required = true)]
+        arguments: Vec<String>,
+    },
+    /// Prints a component's log
+    Logs {
+        /// Which: a1, a2 or b1
+        center: Center,
+        /// Such as kubelet or apiserver
+        component: Component,
+    },
+    /// Prints what is on the machine that a lab could leave behind
+    Footprint,
+    #[command(hide = true)]
+    CenterLaunch { center: Center, spec: PathBuf },
+    #[command(hide = true)]
+    CenterInit { spec: PathBuf },
+    #[command(hide = true)]
+    CenterImages { list: PathBuf },
+    #[command(hide = true)]
+    InGroup {
+        group: OwnGroup,
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+}
+
+#[derive(Subcommand)]
+enum CenterCommand {
+    /// Power off: the center falls silent and all in it ends at once; its disk stays
+    Off {
+        /// Which: a1, a2 or b1
+        center: Center,
+    },
+    /// Power on: boots the same disk
+    On {
+        /// Which: a1, a2 or b1
+        center: Center,
+    },
+    /// Kills scheduler, controllers, API server and etcd; pods go on
+    KillControlPlane {
+        /// Which: a1, a2 or b1
+        center: Center,
+    },
+    /// Starts them again
+    StartControlPlane {
+        /// Which: a1, a2 or b1
+        center: Center,
+    },
+}
+
+#[derive(Subcommand)]
+enum LinkCommand {
+    /// Shows all links
+    Status,
+    /// Sets the delay of a link
+    Delay {
+        /// One end: a1, a2, b1 or clients
+        one: String,
+        /// The other end
+        other: String,
+        /// Round trip, in ms
+        round_trip_ms: u32,
+        /// How far it strays, in ms
+        #[arg(long, default_value_t = 0)]
+        jitter_ms: u32,
+    },
+    /// Swallows all data, silently
+    Cut {
+        /// One end: a1, a2, b1 or clients
+        one: String,
+        /// The other end
+        other: String,
+        /// Only what flows from the first to the second
+        #[arg(long)]
+        one_way: bool,
+    },
+    /// Ends cuts; delays stay
+    Heal {
+        /// One end: a1, a2, b1 or clients
+        one: String,
+        /// The other end
+        other: String,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum OwnGroup {
+    Links,
+    Clients,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let style = Style::choose(arguments.quiet);
+    match run(arguments.command, style) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, style: Style) -> anyhow::Result<ExitCode> {
+    // These become other programs, or live in a process of their own, without a runtime of ours.
+    let command = match command {
+        Command::CenterLaunch { center, spec } => {
+            init::launch(center, &spec)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::CenterInit { spec } => {
+            init::run(&spec)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::CenterImages { list } => {
+            images::import(&list)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::InGroup { group, command } => {
+            let group = match group {
+                OwnGroup::Links => Group::links(),
+                OwnGroup::Clients => Group::clients(),
+            };
+            let (program, rest) = command.split_first().context("failed to run nothing")?;
+            init::enter_and_exec(&group, program.as_ref(), rest)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Kubectl { center, arguments } => {
+            return kubectl(center, &arguments);
+        }
+        other => other,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(run_async(command, style));
+    // Blocking work that was stopped ends by itself, and nobody waits for it.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run_async(command: Command, style: Style) -> anyhow::Result<ExitCode> {
+    let folder = Folder::from_environment();
+    match command {
+        Command::Up { ground_only } => {
+            let extent = match ground_only {
+                true => Extent::Ground,
+                false => Extent::Whole,
+            };
+            return up(&folder, extent, style).await;
+        }
+        Command::Deploy => {
+            anyhow::ensure!(
+                matches!(folder.read()?, Some(state) if state.phase == Phase::Up),
+                "failed to deploy: there is no running lab; `lab up` makes one"
+            );
+            return up(&folder, Extent::Whole, style).await;
+        }
+        Command::Down { keep_volumes } => {
+            require_root()?;
+            ground::down(&folder, keep_volumes, &Progress::new(style, 3)).await?;
+        }
+        Command::Status { output } => return show_status(&folder, output).await,
+        Command::Center { command } => center(&folder, command, style).await?,
+        Command::Link { command } => link(&folder, command).await?,
+        Command::Logs { center, component } => {
+            let path = folder
+                .disk(center)
+                .join("log")
+                .join(format!("{component}.log"));
+            let text = std::fs::read(&path)
+                .with_context(|| format!("failed to read {}", path.display()))?;
+            print(&text)?;
+        }
+        Command::Footprint => {
+            for line in ground::footprint().await? {
+                print(format!("{line}\n").as_bytes())?;
+            }
+        }
+        Command::CenterLaunch { .. }
+        | Command::CenterInit { .. }
+        | Command::CenterImages { .. }
+        | Command::InGroup { .. }
+        | Command::Kubectl { .. } => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn require_root() -> anyhow::Result<()> {
+    anyhow::ensure!(
+        std::fs::metadata("/proc/self").is_ok_and(|own| {
+            use std::os::unix::fs::MetadataExt as _;
+            own.uid() == 0
+        }),
+        "failed to change the lab: not root; run this again with sudo"
+    );
+    Ok(())
+}
+
+/// `lab up`; Ctrl-C removes what was begun, but leaves a lab that stood before.
+async fn up(folder: &Folder, extent: Extent, style: Style) -> anyhow::Result<ExitCode> {
+    let started = std::time::Instant::now();
+    let progress = Progress::new(style, ground::up::STEPS);
+    let stop = Stop::default();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let outcome = tokio::select! {
+        outcome = ground::up(folder, extent, &progress, &stop) => Some(outcome?),
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+    };
+    let took = lab::progress::span(started.elapsed());
+    match outcome {
+        Some(Outcome::Built) => progress.say(&format!("the lab is up, after {took}")),
+        Some(Outcome::WasUp) => progress.say(&format!("the lab was up already ({took})")),
+        None => {
+            stop.stop();
+            match folder.read() {
+                Ok(Some(state)) if state.phase == Phase::Building => {
+                    progress.say("interrupted: what was begun is removed");
+                    ground::down(folder, false, &Progress::new(style, 3)).await?;
+                }
+                Ok(None) => progress.say("interrupted: nothing was begun"),
+                _ => progress.say("interrupted: the lab stands as `lab status` tells"),
+            }
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show_status(folder: &Folder, output: Output) -> anyhow::Result<ExitCode> {
+    let status = status::observe(folder).await?;
+    let text = match (&status, output) {
+        (None, Output::Table) => "there is no lab; `lab up` makes one\n".to_owned(),
+        (Some(status), Output::Table) => status.table(),
+        (status, Output::Json) => serde_json::to_string_pretty(status)? + "\n",
+    };
+    print(text.as_bytes())?;
+    Ok(match status {
+        Some(status) if status.is_whole() => ExitCode::SUCCESS,
+        _ => ExitCode::from(NOT_WHOLE),
+    })
+}
+
+async fn center(folder: &Folder, command: CenterCommand, style: Style) -> anyhow::Result<()> {
+    require_root()?;
+    let progress = Progress::new(style, 1);
+    match command {
+        CenterCommand::Off { center } => {
+            let step = progress.begin(&format!("power off {center}"));
+            power::center_off(folder, center).await?;
+            step.finish("dark");
+        }
+        CenterCommand::On { center } => {
+            let step = progress.begin(&format!("power on {center}"));
+            power::center_on(folder, center, &step.detail()).await?;
+            step.finish("all components serve");
+        }
+        CenterCommand::KillControlPlane { center } => {
+            let step = progress.begin(&format!("control plane of {center}"));
+            power::stop_control_plane(folder, center).await?;
+            step.finish("killed; pods go on");
+        }
+        CenterCommand::StartControlPlane { center } => {
+            let step = progress.begin(&format!("control plane of {center}"));
+            power::start_control_plane(folder, center, &step.detail()).await?;
+            step.finish("serves");
+        }
+    }
+    Ok(())
+}
+
+async fn link(folder: &Folder, command: LinkCommand) -> anyhow::Result<()> {
+    let find = |one: &str, other: &str| -> anyhow::Result<(Link, Direction)> {
+        let direction = Direction {
+            from: one.parse()?,
+            to: other.parse()?,
+        };
+        let link = Link::of(direction)
+            .with_context(|| format!("failed to find a link between {one} and {other}"))?;
+        Ok((link, direction))
+    };
+    match command {
+        LinkCommand::Status => {
+            let status = status::observe(folder).await?;
+            let status = status.context("there is no lab; `lab up` makes one")?;
+            for link in &status.links {
+                print(format!("{}\n", link.text()).as_bytes())?;
+            }
+        }
+        LinkCommand::Delay {
+            one,
+            other,
+            round_trip_ms,
+            jitter_ms,
+        } => {
+            let (link, _) = find(&one, &other)?;
+            let delay = Delay::new(round_trip_ms, jitter_ms)?;
+            LinkControl::new(link)?.set_delay(delay).await?;
+        }
+        LinkCommand::Cut {
+            one,
+            other,
+            one_way,
+        } => {
+            let (link, direction) = find(&one, &other)?;
+            let direction = one_way.then_some(direction);
+            LinkControl::new(link)?.cut(direction).await?;
+        }
+        LinkCommand::Heal { one, other } => {
+            let (link, _) = find(&one, &other)?;
+            LinkControl::new(link)?.heal(None).await?;
+        }
+    }
+    Ok(())
+}
+
+fn kubectl(center: Center, arguments: &[String]) -> anyhow::Result<ExitCode> {
+    let folder = Folder::from_environment();
+    let kubeconfig = folder.kubeconfig(center);
+    anyhow::ensure!(
+        kubeconfig.exists(),
+        "failed to find {}: there is no lab; `lab up` makes one",
+        kubeconfig.display()
+    );
+    let program = materials::kubectl(&Detail::default(), &Stop::default())?;
+    let error = std::process::Command::new(program)
+        .arg(format!("--kubeconfig={}", kubeconfig.display()))
+        .args(arguments)
+        .exec();
+    Err(error).context("failed to run kubectl")
+}
+
+fn print(text: &[u8]) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text) {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("failed to write to standard output"),
+    }
+}
