@@ -166,6 +166,7 @@ enum Output {
 enum OwnGroup {
     Links,
     Clients,
+    ImageStore,
 }
 
 fn main() -> ExitCode {
@@ -199,6 +200,7 @@ fn run(command: Command, style: Style) -> anyhow::Result<ExitCode> {
             let group = match group {
                 OwnGroup::Links => Group::links(),
                 OwnGroup::Clients => Group::clients(),
+                OwnGroup::ImageStore => Group::image_store(),
             };
             let (program, rest) = command.split_first().context("failed to run nothing")?;
             init::enter_and_exec(&group, program.as_ref(), rest)?;

@@ -187,7 +187,7 @@ impl Center {
 
 impl fmt::Display for Center {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
+        formatter.pad(self.name())
     }
 }
 

@@ -92,6 +92,12 @@ impl Group {
         Self(format!("{ROOT}/clients"))
     }
 
+    /// The containerd that fills the image store.
+    #[must_use]
+    pub fn image_store() -> Self {
+        Self(format!("{ROOT}/image-store"))
+    }
+
     /// The path as the kubelet's `cgroupRoot` wants it.
     #[must_use]
     pub fn absolute(&self) -> String {

@@ -164,6 +164,15 @@ pub struct Programs {
 }
 
 impl Programs {
+    /// The path by which the host knows a file that a center knows by this one.
+    #[must_use]
+    pub fn outside(&self, path: &Path) -> PathBuf {
+        match path.strip_prefix(PARTS) {
+            Ok(below) => self.parts_folder.join(below),
+            Err(_) => path.to_owned(),
+        }
+    }
+
     /// The path by which a center knows a file of the host.
     #[must_use]
     pub fn inside(&self, path: &Path) -> PathBuf {

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::components::CONTAINERD_SOCKET;
 
-/// What was imported from which archive; beside containerd's own store, so that both are lost or
-/// kept together.
-const IMPORTED: &str = "/var/lib/containerd/tricenter-imported.json";
+/// containerd's folder in a center.
+const CONTAINERD_FOLDER: &str = "/var/lib/containerd";
+/// What was imported from which archive; in containerd's own folder, so that both are lost or kept
+/// together.
+const IMPORTED: &str = "tricenter-imported.json";
 
 /// An image and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +50,9 @@ pub fn import(list: &Path) -> anyhow::Result<()> {
         .lines()
         .map(ToOwned::to_owned)
         .collect();
+    let folder = Path::new(CONTAINERD_FOLDER);
     // Without the note everything is imported again, which only takes time.
-    let mut imported: BTreeMap<String, PathBuf> = std::fs::read_to_string(IMPORTED)
+    let mut imported: BTreeMap<String, PathBuf> = std::fs::read_to_string(folder.join(IMPORTED))
         .ok()
         .and_then(|text| serde_json::from_str(&text).ok())
         .unwrap_or_default();
@@ -67,9 +70,19 @@ pub fn import(list: &Path) -> anyhow::Result<()> {
             started.elapsed().as_millis()
         );
         imported.insert(image.reference.clone(), image.archive.clone());
-        std::fs::write(IMPORTED, serde_json::to_string(&imported)?)?;
+        write_note(folder, &imported)?;
     }
     Ok(())
+}
+
+/// Notes in containerd's folder what was imported from where.
+pub fn write_note(
+    containerd_folder: &Path,
+    imported: &BTreeMap<String, PathBuf>,
+) -> anyhow::Result<()> {
+    let path = containerd_folder.join(IMPORTED);
+    std::fs::write(&path, serde_json::to_string(imported)?)
+        .with_context(|| format!("failed to write {}", path.display()))
 }
 
 fn ctr(arguments: &[&str]) -> anyhow::Result<String> {

@@ -9,6 +9,7 @@ pub mod control;
 pub mod deploy;
 pub mod down;
 pub mod footprint;
+pub mod image_store;
 pub mod images;
 pub mod init;
 pub mod invocation;

@@ -111,7 +111,7 @@ pub fn packet_filter(center: Center) -> String {
     )
 }
 
-/// An interface of the host, as `ip -json address` prints it.
+/// An interface of the host, as `ip -json -details address` prints it (without details it leaves out aliases).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Interface {
     /// Its name.
@@ -253,7 +253,7 @@ pub fn conflicts(interfaces: &[Interface], routes: &[Route]) -> Vec<Conflict> {
 
 /// The machine's interfaces.
 pub async fn interfaces() -> Result<Vec<Interface>, Error> {
-    let printed = Invocation::new("ip", ["-json", "address"])
+    let printed = Invocation::new("ip", ["-json", "-details", "address"])
         .perform()
         .await?;
     Ok(serde_json::from_str(&printed)?)

@@ -6,6 +6,7 @@
 //!                                                       └▶ b1: …
 //! ```
 
+use std::fs;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -20,11 +21,11 @@ use super::components::Component;
 use super::images::Image;
 use super::materials::{Materials, OwnImages};
 use super::state::{Folder, LabState, Phase, ProcessIdentity};
-use super::{deploy, down, links, machine, manifests, materials, network, power, volumes};
+use super::{deploy, down, image_store, links, machine, manifests, materials, network, power, volumes};
 use crate::progress::{Detail, Progress};
 
 /// Steps of a whole `up`.
-pub const STEPS: usize = 8;
+pub const STEPS: usize = 9;
 /// From a ready API server to all objects taken.
 const APPLY_LIMIT: Duration = Duration::from_secs(120);
 /// From all objects taken to all pods ready.
@@ -167,7 +168,7 @@ async fn build(
     folder.write(&state)?;
     network::raise_bridge().await?;
     let hierarchies = Hierarchies::observe()?;
-    for group in [Group::links(), Group::clients()] {
+    for group in [Group::links(), Group::clients(), Group::image_store()] {
         hierarchies.create(&group)?;
     }
     step.finish(super::address_plan::BRIDGE);
@@ -187,11 +188,19 @@ async fn build(
         .cloned()
         .chain(own.into_iter().flat_map(OwnImages::all))
         .collect();
+    let step = progress.begin("image store");
+    let store =
+        image_store::prepare(&materials.programs, &materials.images, &step.detail()).await?;
+    step.finish("");
+
     let step = progress.begin("centers");
     try_join_all(Center::ALL.map(|center| {
         let detail = step.detail_of(center.name());
-        let images = &images;
+        let (images, store) = (&images, &store);
         async move {
+            let containerd = folder.disk(center).join("lib/containerd");
+            fs::create_dir_all(folder.disk(center).join("lib"))?;
+            image_store::furnish(store, &containerd)?;
             raise(folder, center, materials, images, &detail)
                 .await
                 .with_context(|| format!("failed to raise center {center}"))
