@@ -1,1 +1,18 @@
-//! (in the making)
+//! How programs speak to the trading core: an order session that survives the loss of entries and
+//! leaders, and a connection for administration.
+//!
+//! ```text
+//!   OrderSession ── entries, in turn ──► Envoy ─► gateway ─► leader
+//!     │  session::State   pure: which number, what is open, what to send again, when an entry is dead
+//!     └─ sockets, clock   a thin shell around it
+//!
+//!   admin::AdminConnection ── one address ──► replica
+//! ```
+
+pub mod admin;
+mod connection;
+mod order_session;
+pub mod session;
+
+pub use connection::{AddressError, CONNECT_MS_MAX, endpoint};
+pub use order_session::OrderSession;
