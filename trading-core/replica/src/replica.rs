@@ -55,6 +55,8 @@ pub struct Work {
 /// A command that has taken effect.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Applied {
+    /// The entry it went into.
+    pub index: LogIndex,
     /// Whose it was, when it was submitted here in this epoch.
     pub ticket: Option<Ticket>,
     /// What it caused.
@@ -456,7 +458,11 @@ impl Replica {
             }
             let ticket = tickets.next().flatten();
             if answers {
-                outcome.applied.push(Applied { ticket, events });
+                outcome.applied.push(Applied {
+                    index,
+                    ticket,
+                    events,
+                });
             }
         }
         Ok(())

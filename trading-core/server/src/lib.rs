@@ -1,1 +1,24 @@
-//! (in the making)
+//! The process of a replica: the one impure crate of the core.
+//!
+//! ```text
+//!  gRPC 7002 ─► orders ──submissions──►┌────────────────────┐──► journal (sync) ─► disk
+//!               admin ───inputs───────►│ core: one thread,  │──► snapshots (own thread)
+//!  TCP 7001 ──► transport ─inputs─────►│ one Replica        │──► transport ─► peers
+//!                                      └─────────┬──────────┘──► routes ─► sessions' streams
+//!  HTTP 9100 ─► metrics, health ◄──── status ────┘
+//! ```
+//!
+//! The core thread owns the replica and the journal and never waits for a socket: what it sends goes
+//! into bounded queues, and what does not fit is counted and dropped (peers ask again; a client's
+//! stream is ended and taken up again by its logon).
+
+pub mod admin;
+pub mod clock;
+pub mod config;
+pub mod core;
+pub mod http;
+pub mod metrics;
+pub mod orders;
+pub mod routes;
+pub mod run;
+pub mod transport;

@@ -1,0 +1,90 @@
+//! `trading-core`: a replica or a gateway, by subcommand.
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use server::config::ReplicaConfig;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// The trading core: one image, a replica of a shard or a gateway in front of it.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a replica. SIGTERM hands leadership over, then ends it
+    Replica {
+        /// Its configuration, JSON
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Checks a replica's configuration and says what is wrong with it
+    CheckConfig {
+        /// The configuration, JSON
+        #[arg(long)]
+        config: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    match run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Replica { config } => {
+            let (config, digest) = ReplicaConfig::read(&config)?;
+            block_on(|stop| server::run::replica(config, digest, stop))
+        }
+        Command::CheckConfig { config } => {
+            let (_, digest) = ReplicaConfig::read(&config)?;
+            println!("{} is accepted; digest {digest}", config.display());
+            Ok(())
+        }
+    }
+}
+
+fn block_on<F: Future<Output = Result<()>>>(
+    start: impl FnOnce(CancellationToken) -> F,
+) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("failed to make the runtime")?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let asked = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            asked.cancel();
+        });
+        start(stop).await
+    })
+}

@@ -1,0 +1,200 @@
+//! Starting and stopping a replica.
+
+use crate::admin::{Administration, Identity};
+use crate::clock::now;
+use crate::config::ReplicaConfig;
+use crate::core::{Core, CoreError, INPUTS_MAX, Input, Published, SUBMISSIONS_MAX};
+use crate::http::{self, Probes};
+use crate::metrics;
+use crate::orders::Orders;
+use crate::transport::{self, LinkMeters};
+use anyhow::{Context, Result, bail};
+use protocol::admin::admin_server::AdminServer;
+use protocol::order::order_entry_server::OrderEntryServer;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+/// Handing leadership over may take this long before the process ends anyway.
+const HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Ending open streams may take this long.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The core publishes every 100 ms; silent for so long it hangs.
+const CORE_SILENCE_US_MAX: u64 = 10_000_000;
+/// Largest log chunk or message, in bytes.
+const MESSAGE_BYTES_MAX: usize = 1 << 30;
+
+/// Runs a replica until `stop` is asked for; then leadership is handed over first.
+///
+/// # Errors
+/// What keeps it from starting, or why it had to end.
+pub async fn replica(config: ReplicaConfig, digest: String, stop: CancellationToken) -> Result<()> {
+    let ending = CancellationToken::new();
+    // Nothing of this process outlives this function, whichever way it ends.
+    let _end_all = ending.clone().drop_guard();
+    let (inputs, input_receiver) = mpsc::channel(INPUTS_MAX);
+    let (submissions, submission_receiver) = mpsc::channel(SUBMISSIONS_MAX);
+    let (publisher, published) = watch::channel(Published::default());
+    let (transport, links) = transport::start(&config, inputs.clone(), &ending)
+        .await
+        .with_context(|| {
+            format!(
+                "failed to listen for replication on {}",
+                config.listen.replication
+            )
+        })?;
+    let core = Core::open(&config, transport, inputs.downgrade(), publisher)?;
+    let tick = Duration::from_millis(config.timing.tick_ms.into());
+    let mut core = spawn_core(core, tick, input_receiver, submission_receiver)?;
+
+    let probes = Arc::new(ReplicaProbes {
+        published: published.clone(),
+        links: links.clone(),
+    });
+    http::serve(config.listen.http, probes)
+        .await
+        .with_context(|| format!("failed to listen for HTTP on {}", config.listen.http))?;
+    let orders = Orders::new(submissions.clone(), inputs.clone(), published.clone());
+    let address = config.listen.orders;
+    let replica = config.replica;
+    let administration = Administration::new(
+        Identity::new(config, digest),
+        submissions,
+        inputs.clone(),
+        published.clone(),
+        links,
+    );
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("failed to listen for orders on {address}"))?;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let server = Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(5)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(5)))
+        .add_service(OrderEntryServer::new(orders))
+        .add_service(AdminServer::new(administration).max_encoding_message_size(MESSAGE_BYTES_MAX))
+        .serve_with_incoming_shutdown(incoming, ending.clone().cancelled_owned());
+    let mut server = tokio::spawn(server);
+    tracing::info!(replica, %address, "replica started");
+
+    tokio::select! {
+        ended = &mut core => return core_ended(ended),
+        ended = &mut server => {
+            ended.context("the order server ended")??;
+            bail!("the order server ended by itself");
+        }
+        () = stop.cancelled() => {}
+    }
+    hand_over(replica, &inputs, published).await;
+    ending.cancel();
+    // Streams that clients keep open must not keep the process.
+    let _ = timeout(CLOSE_TIMEOUT, server).await;
+    Ok(())
+}
+
+type CoreEnd = oneshot::Receiver<Result<(), CoreError>>;
+
+/// The core has a thread and a runtime of its own, so that a sync of the disk stalls nobody else.
+fn spawn_core(
+    core: Core,
+    tick: Duration,
+    inputs: mpsc::Receiver<Input>,
+    submissions: mpsc::Receiver<crate::core::Submission>,
+) -> Result<CoreEnd> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .context("failed to make the core's runtime")?;
+    let (sender, receiver) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("core".into())
+        .spawn(move || {
+            let ended = runtime.block_on(core.run(tick, inputs, submissions));
+            // Without a receiver the process is ending already.
+            let _ = sender.send(ended);
+        })
+        .context("failed to start the core's thread")?;
+    Ok(receiver)
+}
+
+fn core_ended(ended: Result<Result<(), CoreError>, oneshot::error::RecvError>) -> Result<()> {
+    match ended {
+        Ok(Ok(())) => bail!("the core ended by itself"),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => bail!("the core's thread panicked: its message stands above"),
+    }
+}
+
+/// Gives leadership to the best follower, so that clients wait milliseconds and not for a timeout.
+async fn hand_over(
+    own: u64,
+    inputs: &mpsc::Sender<Input>,
+    mut published: watch::Receiver<Published>,
+) {
+    if published.borrow().status.leader.0 != own {
+        return;
+    }
+    let (reply, begun) = oneshot::channel();
+    if inputs
+        .send(Input::Transfer { to: None, reply })
+        .await
+        .is_err()
+    {
+        return;
+    }
+    match begun.await {
+        Ok(Ok(to)) => {
+            tracing::info!(%to, "handing leadership over before stopping");
+            let handed = published.wait_for(|shown| {
+                let leader = shown.status.leader.0;
+                leader != own && leader != 0
+            });
+            if timeout(HANDOVER_TIMEOUT, handed).await.is_err() {
+                tracing::warn!("leadership was not taken over in time: stopping all the same");
+            }
+        }
+        Ok(Err(refused)) => tracing::warn!(%refused, "leadership cannot be handed over"),
+        Err(_) => {}
+    }
+}
+
+struct ReplicaProbes {
+    published: watch::Receiver<Published>,
+    links: Arc<BTreeMap<u64, LinkMeters>>,
+}
+
+impl Probes for ReplicaProbes {
+    fn metrics(&self) -> Result<Vec<u8>, String> {
+        let shown = self.published.borrow().clone();
+        metrics::render(&shown, &self.links).map_err(|error| error.to_string())
+    }
+
+    fn healthy(&self) -> Result<(), String> {
+        let silent_us = now().0.saturating_sub(self.published.borrow().status.now.0);
+        if silent_us > CORE_SILENCE_US_MAX {
+            return Err(format!("the core has been silent for {silent_us} µs"));
+        }
+        Ok(())
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.healthy()?;
+        let shown = self.published.borrow();
+        if shown.ready {
+            return Ok(());
+        }
+        Err(match shown.status.leader.0 {
+            0 => "no leader is known".into(),
+            _ => format!(
+                "entries are still being applied: {} of {}",
+                shown.status.applied_index, shown.status.commit_index
+            ),
+        })
+    }
+}

@@ -1,0 +1,492 @@
+//! Links to the other replicas: one connection out to each, frames with checksums.
+//!
+//! ```text
+//!   core ─► queue of a peer ─► writer ══TCP══► reader ─► the other's core
+//!                               ▲  ping ═════►
+//!                               └── pong ◄════          a silent link is dropped and dialled again
+//!
+//!   frame:  │ length │ crc32 of kind and payload │ kind │ payload … │
+//! ```
+//!
+//! Nothing here is trusted twice: what arrives is checked, and what the group's rules refuse the
+//! consensus library drops. Queues are bounded; what does not fit is counted, and the consensus
+//! library is told that the peer is unreachable.
+
+use crate::config::ReplicaConfig;
+use crate::core::Input;
+use replica::{HashPoint, Message, decode_message, encode_message};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use types::{LogIndex, ReplicaId};
+
+/// First bytes of a connection.
+const MAGIC: &[u8; 8] = b"TRICORE1";
+/// Longest frame: the largest snapshot that can be sent.
+const FRAME_BYTES_MAX: usize = 1 << 30;
+/// Messages to a peer that may wait.
+const QUEUE_MESSAGES_MAX: usize = 4_096;
+/// Inbound connections at once.
+const CONNECTIONS_MAX: usize = 64;
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
+const PING_INTERVAL: Duration = Duration::from_millis(200);
+/// A link that does not answer for so long is dropped: behind a proxy or a partition nothing else
+/// would tell.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+/// A snapshot may take this long on a slow link before the link counts as silent.
+const LARGE_FRAME_TIMEOUT: Duration = Duration::from_secs(60);
+const LARGE_FRAME_BYTES: usize = 1 << 20;
+const RETRY_FIRST: Duration = Duration::from_millis(20);
+const RETRY_MAX: Duration = Duration::from_millis(250);
+
+const KIND_HELLO: u8 = 1;
+const KIND_MESSAGE: u8 = 2;
+const KIND_HASH: u8 = 3;
+const KIND_PING: u8 = 4;
+const KIND_PONG: u8 = 5;
+
+enum Outgoing {
+    Message(Box<Message>),
+    Hash(HashPoint),
+}
+
+/// What is known of the link to a peer.
+#[derive(Debug, Default)]
+pub struct LinkMeters {
+    /// Messages that did not fit into the queue or were lost with a connection.
+    pub dropped: AtomicU64,
+    /// The last round trip, in microseconds; 0 when none is known.
+    pub round_trip_us: AtomicU64,
+    /// Connections made.
+    pub connects: AtomicU64,
+}
+
+/// The sending side, held by the core.
+pub struct Transport {
+    queues: BTreeMap<u64, mpsc::Sender<Outgoing>>,
+    meters: Arc<BTreeMap<u64, LinkMeters>>,
+}
+
+impl Transport {
+    /// Puts a message into its peer's queue. Says `false` when it did not fit.
+    pub fn send(&self, message: Message) -> bool {
+        let to = message.to;
+        self.put(to, Outgoing::Message(Box::new(message)))
+    }
+
+    /// Tells all peers a hash of the state.
+    pub fn tell_hash(&self, point: HashPoint) {
+        for peer in self.queues.keys() {
+            self.put(*peer, Outgoing::Hash(point));
+        }
+    }
+
+    fn put(&self, to: u64, outgoing: Outgoing) -> bool {
+        let Some(queue) = self.queues.get(&to) else {
+            return false;
+        };
+        let fits = queue.try_send(outgoing).is_ok();
+        if !fits && let Some(meters) = self.meters.get(&to) {
+            meters.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        fits
+    }
+}
+
+/// Starts listening and dialling. Ends with the token.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub async fn start(
+    config: &ReplicaConfig,
+    inputs: mpsc::Sender<Input>,
+    stop: &CancellationToken,
+) -> io::Result<(Transport, Arc<BTreeMap<u64, LinkMeters>>)> {
+    let listener = TcpListener::bind(config.listen.replication).await?;
+    let hello = Hello {
+        cluster: config.cluster.clone(),
+        shard: config.shard,
+    };
+    tokio::spawn(stop.clone().run_until_cancelled_owned(accept(
+        listener,
+        hello.clone(),
+        ReplicaId(config.replica),
+        inputs.clone(),
+    )));
+    let meters: BTreeMap<u64, LinkMeters> = config
+        .peers()
+        .map(|peer| (peer.replica, LinkMeters::default()))
+        .collect();
+    let meters = Arc::new(meters);
+    let mut queues = BTreeMap::new();
+    for peer in config.peers() {
+        let (sender, receiver) = mpsc::channel(QUEUE_MESSAGES_MAX);
+        queues.insert(peer.replica, sender);
+        let link = Link {
+            own: ReplicaId(config.replica),
+            peer: ReplicaId(peer.replica),
+            address: peer.replication.clone(),
+            hello: hello.clone(),
+            meters: meters.clone(),
+            inputs: inputs.clone(),
+        };
+        tokio::spawn(stop.clone().run_until_cancelled_owned(link.run(receiver)));
+    }
+    let transport = Transport {
+        queues,
+        meters: meters.clone(),
+    };
+    Ok((transport, meters))
+}
+
+/// Who speaks to whom.
+#[derive(Clone)]
+struct Hello {
+    cluster: String,
+    shard: u16,
+}
+
+impl Hello {
+    fn encode(&self, from: ReplicaId, to: ReplicaId) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&from.0.to_le_bytes());
+        bytes.extend_from_slice(&to.0.to_le_bytes());
+        bytes.extend_from_slice(&self.shard.to_le_bytes());
+        bytes.extend_from_slice(self.cluster.as_bytes());
+        bytes
+    }
+
+    /// Who speaks, when it speaks to us.
+    fn check(&self, own: ReplicaId, bytes: &[u8]) -> Option<ReplicaId> {
+        let mut from = [0; 8];
+        from.copy_from_slice(bytes.get(8..16)?);
+        let from = ReplicaId(u64::from_le_bytes(from));
+        (self.encode(from, own) == bytes).then_some(from)
+    }
+}
+
+struct Link {
+    own: ReplicaId,
+    peer: ReplicaId,
+    address: String,
+    hello: Hello,
+    meters: Arc<BTreeMap<u64, LinkMeters>>,
+    inputs: mpsc::Sender<Input>,
+}
+
+impl Link {
+    async fn run(self, mut queue: mpsc::Receiver<Outgoing>) {
+        let mut retry = RETRY_FIRST;
+        loop {
+            let began = Instant::now();
+            match timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.address)).await {
+                Ok(Ok(stream)) => {
+                    if let Err(error) = self.speak(stream, &mut queue).await {
+                        tracing::info!(peer = %self.peer, %error, "link to a peer ended");
+                    }
+                }
+                Ok(Err(error)) => tracing::debug!(peer = %self.peer, %error, "peer not reached"),
+                Err(_) => tracing::debug!(peer = %self.peer, "peer not reached in time"),
+            }
+            if began.elapsed() > 2 * SILENCE_MAX {
+                retry = RETRY_FIRST;
+            }
+            self.forget(&mut queue).await;
+            sleep(retry).await;
+            retry = (retry * 2).min(RETRY_MAX);
+        }
+    }
+
+    /// What waited for the lost connection is old by the time there is another.
+    async fn forget(&self, queue: &mut mpsc::Receiver<Outgoing>) {
+        let mut dropped = 0;
+        while let Ok(outgoing) = queue.try_recv() {
+            dropped += 1;
+            self.tell_lost(&outgoing).await;
+        }
+        if let Some(meters) = self.meters.get(&self.peer.0) {
+            meters.dropped.fetch_add(dropped, Ordering::Relaxed);
+            meters.round_trip_us.store(0, Ordering::Relaxed);
+        }
+        let _ = self.inputs.send(Input::Unreachable(self.peer)).await;
+    }
+
+    async fn tell_lost(&self, outgoing: &Outgoing) {
+        if let Outgoing::Message(message) = outgoing
+            && message.snapshot.is_some()
+        {
+            self.tell_snapshot(false).await;
+        }
+    }
+
+    async fn tell_snapshot(&self, arrived: bool) {
+        let input = Input::SnapshotSent {
+            peer: self.peer,
+            arrived,
+        };
+        // The core ends first only when the process ends.
+        let _ = self.inputs.send(input).await;
+    }
+
+    async fn speak(
+        &self,
+        stream: TcpStream,
+        queue: &mut mpsc::Receiver<Outgoing>,
+    ) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let (reader, mut writer) = stream.into_split();
+        let mut reader = BufReader::new(reader);
+        let hello = self.hello.encode(self.own, self.peer);
+        write_frame(&mut writer, KIND_HELLO, &hello).await?;
+        if let Some(meters) = self.meters.get(&self.peer.0) {
+            meters.connects.fetch_add(1, Ordering::Relaxed);
+        }
+        let origin = Instant::now();
+        let last_pong_us = AtomicU64::new(0);
+        let pongs = async {
+            loop {
+                let (kind, payload) = read_frame(&mut reader).await?;
+                if kind == KIND_PONG && payload.len() == 8 {
+                    let mut sent = [0; 8];
+                    sent.copy_from_slice(&payload);
+                    let now = origin.elapsed().as_micros() as u64;
+                    last_pong_us.store(now, Ordering::Relaxed);
+                    if let Some(meters) = self.meters.get(&self.peer.0) {
+                        let round_trip = now.saturating_sub(u64::from_le_bytes(sent)).max(1);
+                        meters.round_trip_us.store(round_trip, Ordering::Relaxed);
+                    }
+                }
+            }
+        };
+        let write = async {
+            let mut ping = interval(PING_INTERVAL);
+            ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    biased;
+                    _ = ping.tick() => {
+                        let now = origin.elapsed().as_micros() as u64;
+                        let silent = now.saturating_sub(last_pong_us.load(Ordering::Relaxed));
+                        if silent > SILENCE_MAX.as_micros() as u64 {
+                            return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer is silent"));
+                        }
+                        write_frame(&mut writer, KIND_PING, &now.to_le_bytes()).await?;
+                    }
+                    outgoing = queue.recv() => {
+                        let Some(outgoing) = outgoing else { return Ok(()) };
+                        let sent = self.write(&mut writer, &outgoing).await;
+                        if sent.is_err() {
+                            self.tell_lost(&outgoing).await;
+                        }
+                        sent?;
+                        // A long frame is no silence of the peer's.
+                        let now = origin.elapsed().as_micros() as u64;
+                        if let Outgoing::Message(message) = &outgoing && message.snapshot.is_some() {
+                            last_pong_us.store(now, Ordering::Relaxed);
+                        }
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            ended = pongs => ended,
+            ended = write => ended,
+        }
+    }
+
+    async fn write(
+        &self,
+        writer: &mut (impl AsyncWriteExt + Unpin),
+        outgoing: &Outgoing,
+    ) -> io::Result<()> {
+        match outgoing {
+            Outgoing::Message(message) => {
+                write_frame(writer, KIND_MESSAGE, &encode_message(message)).await?;
+                if message.snapshot.is_some() {
+                    self.tell_snapshot(true).await;
+                }
+                Ok(())
+            }
+            Outgoing::Hash(point) => {
+                let mut payload = point.index.0.to_le_bytes().to_vec();
+                payload.extend_from_slice(&point.hash);
+                write_frame(writer, KIND_HASH, &payload).await
+            }
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, hello: Hello, own: ReplicaId, inputs: mpsc::Sender<Input>) {
+    let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                let (hello, inputs) = (hello.clone(), inputs.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = listen(stream, address, &hello, own, &inputs).await {
+                        tracing::debug!(%address, %error, "connection of a peer ended");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Out of file handles, most likely: others must end first.
+                tracing::warn!(%error, "failed to accept a peer's connection");
+                sleep(RETRY_MAX).await;
+            }
+        }
+    }
+}
+
+async fn listen(
+    stream: TcpStream,
+    address: SocketAddr,
+    hello: &Hello,
+    own: ReplicaId,
+    inputs: &mpsc::Sender<Input>,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::with_capacity(1 << 16, reader);
+    let first = timeout(HELLO_TIMEOUT, read_frame(&mut reader)).await;
+    let (kind, payload) = first.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let from = hello.check(own, &payload).filter(|_| kind == KIND_HELLO);
+    let Some(from) = from else {
+        tracing::warn!(%address, "refused a connection: it is not from a replica of this shard");
+        return Err(io::ErrorKind::PermissionDenied.into());
+    };
+    loop {
+        // The peer pings: a silent connection is a dead one.
+        let frame = timeout(LARGE_FRAME_TIMEOUT, read_frame(&mut reader)).await;
+        let (kind, payload) = frame.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let input = match kind {
+            KIND_MESSAGE => {
+                let message = decode_message(&payload).map_err(io::Error::other)?;
+                if message.from != from.0 {
+                    return Err(io::ErrorKind::PermissionDenied.into());
+                }
+                Input::Peer(Box::new(message))
+            }
+            KIND_HASH if payload.len() == 16 => {
+                let (mut index, mut hash) = ([0; 8], [0; 8]);
+                index.copy_from_slice(&payload[..8]);
+                hash.copy_from_slice(&payload[8..]);
+                let index = LogIndex(u64::from_le_bytes(index));
+                Input::Hash(from, HashPoint { index, hash })
+            }
+            KIND_PING => {
+                write_frame(&mut writer, KIND_PONG, &payload).await?;
+                continue;
+            }
+            // Of a later version.
+            _ => continue,
+        };
+        if inputs.send(input).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+async fn write_frame(
+    writer: &mut (impl AsyncWriteExt + Unpin),
+    kind: u8,
+    payload: &[u8],
+) -> io::Result<()> {
+    let mut frame = Vec::with_capacity(9 + payload.len());
+    frame.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+    frame.extend_from_slice(&checksum(kind, payload).to_le_bytes());
+    frame.push(kind);
+    frame.extend_from_slice(payload);
+    let limit = if payload.len() > LARGE_FRAME_BYTES {
+        LARGE_FRAME_TIMEOUT
+    } else {
+        SILENCE_MAX
+    };
+    // A peer that does not read must not hold its own queue for ever.
+    let written = timeout(limit, writer.write_all(&frame)).await;
+    written.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the peer does not read"))?
+}
+
+async fn read_frame(reader: &mut (impl AsyncReadExt + Unpin)) -> io::Result<(u8, Vec<u8>)> {
+    let length = reader.read_u32_le().await? as usize;
+    let crc = reader.read_u32_le().await?;
+    let kind = reader.read_u8().await?;
+    if length > FRAME_BYTES_MAX {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a frame is too long",
+        ));
+    }
+    // Memory follows what arrives, not what a length claims.
+    let mut payload = Vec::with_capacity(length.min(1 << 20));
+    reader.take(length as u64).read_to_end(&mut payload).await?;
+    if payload.len() < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    if checksum(kind, &payload) != crc {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a frame's checksum does not match",
+        ));
+    }
+    Ok((kind, payload))
+}
+
+fn checksum(kind: u8, payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&[kind]);
+    hasher.update(payload);
+    hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_frame_arrives_as_it_was_sent_or_not_at_all() {
+        let mut bytes = Vec::new();
+        write_frame(&mut bytes, KIND_HASH, b"payload")
+            .await
+            .unwrap();
+        assert_eq!(
+            read_frame(&mut &bytes[..]).await.unwrap(),
+            (KIND_HASH, b"payload".to_vec())
+        );
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(read_frame(&mut &changed[..]).await.is_err(), "byte {at}");
+            assert!(read_frame(&mut &bytes[..at]).await.is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_hello_of_another_installation_is_refused() {
+        let hello = Hello {
+            cluster: "lab".into(),
+            shard: 0,
+        };
+        let bytes = hello.encode(ReplicaId(2), ReplicaId(1));
+        assert_eq!(hello.check(ReplicaId(1), &bytes), Some(ReplicaId(2)));
+        assert_eq!(hello.check(ReplicaId(3), &bytes), None);
+        let other = Hello {
+            cluster: "live".into(),
+            shard: 0,
+        };
+        assert_eq!(other.check(ReplicaId(1), &bytes), None);
+        assert_eq!(hello.check(ReplicaId(1), b"GET / HTTP/1.1"), None);
+    }
+}
