@@ -11,6 +11,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use types::{Epoch, LogIndex};
 
+/// Stands in a folder from its first use until [`Journal::prove`].
+const UNPROVEN: &str = "unproven";
+
 /// Sizes of the log on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -43,6 +46,9 @@ pub struct Recovered {
     pub entries: VecDeque<LogEntry>,
     /// Bytes of a write that was cut short; nothing in it had been promised.
     pub torn_bytes: u64,
+    /// The folder was empty once and nobody has called [`Journal::prove`] since: this replica may
+    /// have promised things that it no longer knows.
+    pub unproven: bool,
 }
 
 /// The log, open for writing.
@@ -88,6 +94,14 @@ impl Journal {
         let mut segments = VecDeque::new();
         let mut offset = 0;
         let positions = files::segments(folder)?;
+        let unproven = folder.join(UNPROVEN);
+        if positions.is_empty() {
+            files::write_whole(
+                &unproven,
+                &[b"this log has not caught up with its group yet\n"],
+            )?;
+        }
+        replay.recovered.unproven = unproven.exists();
         for (number, first_position) in positions.iter().enumerate() {
             let last = number + 1 == positions.len();
             let path = files::segment_path(folder, *first_position);
@@ -182,6 +196,20 @@ impl Journal {
             ],
             Sync::Now,
         )
+    }
+
+    /// Notes that the log has caught up with its group, so that its word counts in elections.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the note cannot be written.
+    pub fn prove(&mut self) -> Result<(), JournalError> {
+        let path = self.folder.join(UNPROVEN);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(io_error("remove", &path)(error))
+            }
+            _ => files::sync_folder(&self.folder),
+        }
     }
 
     /// A handle that saves snapshots of this log's state.
@@ -540,7 +568,13 @@ mod tests {
     fn what_was_appended_is_there_again() {
         let folder = tempfile::tempdir().unwrap();
         let (mut journal, empty) = open(folder.path()).unwrap();
-        assert_eq!(empty, Recovered::default());
+        assert_eq!(
+            empty,
+            Recovered {
+                unproven: true,
+                ..Recovered::default()
+            }
+        );
         journal
             .append(vec![entry(1, 1), entry(2, 1)], Some(state(1, 1)), Sync::Now)
             .unwrap();
@@ -576,6 +610,19 @@ mod tests {
             journal.append(vec![entry(2, 1)], None, Sync::Now),
             Err(JournalError::Gap { .. })
         ));
+    }
+
+    #[test]
+    fn an_empty_folder_is_unproven_until_it_has_caught_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut journal, _) = open(folder.path()).unwrap();
+        journal.append(vec![entry(1, 1)], None, Sync::Now).unwrap();
+        drop(journal);
+        let (mut journal, recovered) = open(folder.path()).unwrap();
+        assert!(recovered.unproven);
+        journal.prove().unwrap();
+        drop(journal);
+        assert!(!open(folder.path()).unwrap().1.unproven);
     }
 
     #[test]

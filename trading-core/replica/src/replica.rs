@@ -7,8 +7,8 @@ use crate::status::{HashPoint, Peer, Role, Status};
 use crate::store::{self, LogStore};
 use engine::{EntryContext, State};
 use journal::{HardState, LogEntry, Recovered, SavedSnapshot};
-use raft::eraftpb::{Entry, EntryType, Message};
-use raft::{RawNode, Ready, SnapshotStatus, StateRole};
+use raft::eraftpb::{Entry, EntryType, Message, MessageType};
+use raft::{ProgressState, RawNode, Ready, SnapshotStatus, StateRole};
 use std::collections::{BTreeMap, VecDeque};
 use types::{
     Batch, Command, Epoch, Event, LogIndex, LogSeq, Outbound, ReplicaId, Report, UnixMicros,
@@ -105,6 +105,17 @@ pub struct Replica {
     overflows: u64,
     snapshot_asked_at: u64,
     highest_time: UnixMicros,
+    unproven: Option<Unproven>,
+}
+
+/// A replica whose disk was empty may have promised what it no longer knows: until it has all that
+/// its group had committed when it first heard of it, it votes for nobody whose log is not empty.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unproven {
+    /// What the leader had committed when it was first heard; 0 before.
+    goal: u64,
+    /// The leader counts on entries that this replica does not have, and must be told.
+    rebuild_from: Option<u64>,
 }
 
 impl Replica {
@@ -122,6 +133,7 @@ impl Replica {
             None => (State::new(), 0),
         };
         let (min_election_tick, max_election_tick) = config.election_ticks();
+        let unproven = recovered.unproven.then(Unproven::default);
         let raft_config = raft::Config {
             id: config.replica.0,
             election_tick: config.ticks(config.election_timeout_ms_min),
@@ -158,6 +170,7 @@ impl Replica {
             overflows: 0,
             snapshot_asked_at: applied,
             highest_time: UnixMicros(0),
+            unproven,
         })
     }
 
@@ -179,6 +192,9 @@ impl Replica {
             return Ok(());
         }
         self.heard.insert(message.from, now);
+        let Some(message) = self.admit_unproven(message) else {
+            return Ok(());
+        };
         match self.node.step(message) {
             Ok(())
             | Err(
@@ -190,6 +206,68 @@ impl Replica {
         }
         self.observe(now);
         Ok(())
+    }
+
+    /// What an unproven replica may take in. The consensus library relies on a voter to have what
+    /// it once confirmed; one that lost its disk must not be held to it, and must not vote.
+    fn admit_unproven(&mut self, mut message: Message) -> Option<Message> {
+        let Some(unproven) = &mut self.unproven else {
+            return Some(message);
+        };
+        let last = self.node.raft.raft_log.last_index();
+        match message.get_msg_type() {
+            MessageType::MsgRequestVote | MessageType::MsgRequestPreVote if message.index > 0 => {
+                return None;
+            }
+            MessageType::MsgHeartbeat => {
+                unproven.goal = unproven.goal.max(message.commit);
+                if message.commit > last {
+                    message.commit = last;
+                    unproven.rebuild_from = Some(message.from);
+                }
+            }
+            MessageType::MsgAppend => unproven.goal = unproven.goal.max(message.commit),
+            _ => {}
+        }
+        Some(message)
+    }
+
+    /// The leader that must forget what this replica once confirmed, if there is one to be told.
+    pub fn take_rebuild_request(&mut self) -> Option<ReplicaId> {
+        let from = self.unproven.as_mut()?.rebuild_from.take()?;
+        Some(ReplicaId(from))
+    }
+
+    /// A peer says that it lost its disk: all is sent to it again.
+    pub fn rebuild(&mut self, peer: ReplicaId) {
+        if self.node.raft.state != StateRole::Leader {
+            return;
+        }
+        if let Some(progress) = self.node.raft.mut_prs().get_mut(peer.0)
+            && progress.state != ProgressState::Snapshot
+        {
+            progress.matched = 0;
+            progress.next_idx = 1;
+            progress.become_probe();
+        }
+    }
+
+    /// Whether it has just caught up with its group for the first time. Says so once; the journal
+    /// must then be told.
+    pub fn take_proof(&mut self) -> bool {
+        let Some(unproven) = self.unproven else {
+            return false;
+        };
+        let goal = unproven.goal.max(1);
+        let proven = self.applied >= goal && unproven.rebuild_from.is_none();
+        if proven {
+            self.unproven = None;
+            // Whom it voted for in this epoch it may have forgotten: it votes for no other.
+            if self.node.raft.vote == 0 {
+                self.node.raft.vote = self.node.raft.leader_id;
+            }
+        }
+        proven
     }
 
     /// Messages to a peer were dropped.

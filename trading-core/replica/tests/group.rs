@@ -19,6 +19,14 @@ struct Disk {
 }
 
 impl Disk {
+    fn empty() -> Self {
+        let recovered = Recovered {
+            unproven: true,
+            ..Recovered::default()
+        };
+        Self { recovered }
+    }
+
     fn write(&mut self, entries: Vec<LogEntry>, hard_state: Option<HardState>) {
         let log = &mut self.recovered.entries;
         for entry in entries {
@@ -60,7 +68,7 @@ impl Group {
     fn with_snapshots(snapshot_every_entries: u64) -> Self {
         let mut group = Self {
             replicas: BTreeMap::new(),
-            disks: (1..=3).map(|id| (id, Disk::default())).collect(),
+            disks: (1..=3).map(|id| (id, Disk::empty())).collect(),
             wires: VecDeque::new(),
             cut: BTreeSet::new(),
             stuck: BTreeSet::new(),
@@ -128,6 +136,19 @@ impl Group {
                 if let Some(snapshot) = replica.snapshot_due().unwrap() {
                     self.disks.get_mut(id).unwrap().recovered.snapshot = Some(snapshot.clone());
                     replica.snapshot_saved(snapshot);
+                }
+            }
+            for id in 1..=3 {
+                let Some(replica) = self.replicas.get_mut(&id) else {
+                    continue;
+                };
+                if replica.take_proof() {
+                    self.disks.get_mut(&id).unwrap().recovered.unproven = false;
+                }
+                if let Some(leader) = replica.take_rebuild_request()
+                    && let Some(leader) = self.replicas.get_mut(&leader.0)
+                {
+                    leader.rebuild(ReplicaId(id));
                 }
             }
             while let Some(bytes) = self.wires.pop_front() {
@@ -337,6 +358,51 @@ fn a_follower_that_lags_far_is_given_a_snapshot() {
         group.replicas[&3].applied_index(),
         group.replicas[&leader].applied_index()
     );
+}
+
+#[test]
+fn a_replica_that_lost_its_disk_is_rebuilt_and_then_counts_again() {
+    for snapshot_every_entries in [10, 1_000_000] {
+        let mut group = Group::with_snapshots(snapshot_every_entries);
+        let leader = group.elect();
+        for account in 1..=60 {
+            group.open_account(leader, account);
+            group.settle();
+        }
+        group.run_ms(200);
+        group.kill(3);
+        group.disks.insert(3, Disk::empty());
+        group.start(3);
+        group.run_ms(2_000);
+        assert_eq!(group.hash(3), group.hash(leader));
+        assert!(!group.disks[&3].recovered.unproven);
+        group.kill(leader);
+        assert_ne!(group.elect(), leader);
+    }
+}
+
+/// Its lost vote may have been what made an entry safe.
+#[test]
+fn a_replica_that_lost_its_disk_elects_nobody_before_it_is_rebuilt() {
+    let mut group = Group::new();
+    let leader = group.elect();
+    group.cut.insert(3);
+    for account in 1..=5 {
+        group.open_account(leader, account);
+        group.settle();
+    }
+    // Replicas 1 and 2 have the entries; 2 loses its disk and 1 is gone: 3 must not lead with 2.
+    group.kill(leader);
+    group.kill(2);
+    group.disks.insert(2, Disk::empty());
+    group.start(2);
+    group.cut.clear();
+    group.run_ms(5_000);
+    assert_eq!(group.leaders(), Vec::<u64>::new());
+    group.start(leader);
+    group.elect();
+    group.run_ms(2_000);
+    assert!((1..=3).all(|id| group.replicas[&id].state().account(AccountId(5)).is_some()));
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub enum Input {
     Peer(Box<Message>),
     /// A peer's hash of the state.
     Hash(ReplicaId, HashPoint),
+    /// A peer lost its disk and must be sent everything again.
+    Rebuild(ReplicaId),
     /// The link to a peer is down.
     Unreachable(ReplicaId),
     /// A snapshot went to a peer, or did not.
@@ -212,6 +214,10 @@ impl Core {
         match input {
             Input::Peer(message) => self.replica.receive(*message, now())?,
             Input::Hash(peer, point) => self.replica.compare(peer, point)?,
+            Input::Rebuild(peer) => {
+                tracing::warn!(%peer, "a peer lost its disk: sending it everything again");
+                self.replica.rebuild(peer);
+            }
             Input::Unreachable(peer) => self.replica.unreachable(peer),
             Input::SnapshotSent { peer, arrived } => self.replica.snapshot_sent(peer, arrived),
             Input::Transfer { to, reply } => {
@@ -266,6 +272,12 @@ impl Core {
             self.replica.propose(now())?;
         }
         self.tell_hash();
+        if let Some(leader) = self.replica.take_rebuild_request() {
+            self.transport.ask_for_rebuild(leader);
+        }
+        if self.replica.take_proof() {
+            self.journal.prove()?;
+        }
         self.save_snapshot()?;
         self.caught_up |= self.replica.applied_index().0 >= self.commit_at_start;
         let due = self.published_at.elapsed() >= PUBLISH_INTERVAL;

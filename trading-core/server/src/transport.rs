@@ -53,10 +53,12 @@ const KIND_MESSAGE: u8 = 2;
 const KIND_HASH: u8 = 3;
 const KIND_PING: u8 = 4;
 const KIND_PONG: u8 = 5;
+const KIND_REBUILD: u8 = 6;
 
 enum Outgoing {
     Message(Box<Message>),
     Hash(HashPoint),
+    Rebuild,
 }
 
 /// What is known of the link to a peer.
@@ -88,6 +90,11 @@ impl Transport {
         for peer in self.queues.keys() {
             self.put(*peer, Outgoing::Hash(point));
         }
+    }
+
+    /// Tells a leader that this replica's disk was empty.
+    pub fn ask_for_rebuild(&self, leader: ReplicaId) {
+        self.put(leader.0, Outgoing::Rebuild);
     }
 
     fn put(&self, to: u64, outgoing: Outgoing) -> bool {
@@ -316,6 +323,7 @@ impl Link {
                 }
                 Ok(())
             }
+            Outgoing::Rebuild => write_frame(writer, KIND_REBUILD, &[]).await,
             Outgoing::Hash(point) => {
                 let mut payload = point.index.0.to_le_bytes().to_vec();
                 payload.extend_from_slice(&point.hash);
@@ -386,6 +394,7 @@ async fn listen(
                 let index = LogIndex(u64::from_le_bytes(index));
                 Input::Hash(from, HashPoint { index, hash })
             }
+            KIND_REBUILD => Input::Rebuild(from),
             KIND_PING => {
                 write_frame(&mut writer, KIND_PONG, &payload).await?;
                 continue;
