@@ -175,10 +175,23 @@ fn main() -> ExitCode {
     match run(arguments.command, style) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("lab: {error:#}");
+            eprintln!("lab: {}", told_once(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes, without those whose text the one before carries already.
+fn told_once(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
 }
 
 fn run(command: Command, style: Style) -> anyhow::Result<ExitCode> {
@@ -293,6 +306,7 @@ async fn up(folder: &Folder, extent: Extent, style: Style) -> anyhow::Result<Exi
     let took = lab::progress::span(started.elapsed());
     match outcome {
         Some(Outcome::Built) => progress.say(&format!("the lab is up, after {took}")),
+        Some(Outcome::Mended) => progress.say(&format!("the lab is whole again, after {took}")),
         Some(Outcome::WasUp) => progress.say(&format!("the lab was up already ({took})")),
         None => {
             stop.stop();

@@ -221,7 +221,10 @@ impl Ticker {
         let (stop, stopped) = sync_channel::<()>(0);
         let tick = move || {
             loop {
-                let text: String = join(&lock(&detail)).chars().take(DETAIL_CHARACTERS_MAX).collect();
+                let text: String = join(&lock(&detail))
+                    .chars()
+                    .take(DETAIL_CHARACTERS_MAX)
+                    .collect();
                 let took = span(started.elapsed());
                 progress.write(&format!("\r\x1b[K{place} {took:>9}  {text}"));
                 if stopped.recv_timeout(REFRESH) != Err(RecvTimeoutError::Timeout) {

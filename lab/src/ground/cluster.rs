@@ -82,15 +82,12 @@ impl Cluster {
             path: kubeconfig.to_owned(),
             reason,
         };
-        let read =
-            Kubeconfig::read_from(kubeconfig).map_err(|error| failed(error.to_string()))?;
-        let mut config =
-            kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
-                .await
-                .map_err(|error| failed(error.to_string()))?;
+        let read = Kubeconfig::read_from(kubeconfig).map_err(|error| failed(error.to_string()))?;
+        let mut config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
+            .await
+            .map_err(|error| failed(error.to_string()))?;
         config.connect_timeout = Some(Duration::from_secs(2));
-        let client =
-            kube::Client::try_from(config).map_err(|error| failed(error.to_string()))?;
+        let client = kube::Client::try_from(config).map_err(|error| failed(error.to_string()))?;
         Ok(Self {
             client,
             known: Mutex::default(),
@@ -143,11 +140,9 @@ impl Cluster {
             source: Box::new(source),
         };
         let text = |pointer| object.pointer(pointer).and_then(Value::as_str);
-        let (Some(version), Some(kind), Some(name)) = (
-            text("/apiVersion"),
-            text("/kind"),
-            text("/metadata/name"),
-        ) else {
+        let (Some(version), Some(kind), Some(name)) =
+            (text("/apiVersion"), text("/kind"), text("/metadata/name"))
+        else {
             return Err(Error::Malformed {
                 object: title(object),
                 reason: "apiVersion, kind and metadata.name are needed".to_owned(),
@@ -180,8 +175,7 @@ impl Cluster {
         }
         let (group, version) = version.split_once('/').unwrap_or(("", version));
         let kind = GroupVersionKind::gvk(group, version, kind);
-        let (resource, capabilities) =
-            kube::discovery::pinned_kind(&self.client, &kind).await?;
+        let (resource, capabilities) = kube::discovery::pinned_kind(&self.client, &kind).await?;
         let found = (resource, capabilities.scope);
         lock().insert(key, found.clone());
         Ok(found)
@@ -260,12 +254,7 @@ impl Cluster {
         limit: Duration,
     ) -> Result<(), Error>
     where
-        K: Clone
-            + std::fmt::Debug
-            + Send
-            + serde::de::DeserializeOwned
-            + kube::Resource
-            + 'static,
+        K: Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + kube::Resource + 'static,
     {
         match tokio::time::timeout(limit, await_condition(api, name, condition)).await {
             Ok(Ok(_)) => Ok(()),
@@ -343,7 +332,11 @@ mod tests {
         ]}});
         let read = conditions(&object);
         assert_eq!(
-            (read[0].kind.as_str(), read[0].is_true, read[0].reason.as_str()),
+            (
+                read[0].kind.as_str(),
+                read[0].is_true,
+                read[0].reason.as_str()
+            ),
             ("Ready", false, "NoLeader")
         );
         assert_eq!(conditions(&json!({})), []);

@@ -91,16 +91,13 @@ async fn render(helm: &Path, center: Center, image: &str) -> anyhow::Result<Vec<
             format!("image={image}"),
             "--set".to_owned(),
             format!("center={center}"),
+            "--set".to_owned(),
+            "createNamespace=true".to_owned(),
         ],
     )
     .perform()
     .await?;
-    let mut objects = manifests::read(CHART, &printed)?;
-    // Helm makes the namespace on installation, and that is not what runs here.
-    objects.push(json!({
-        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE},
-    }));
-    Ok(objects)
+    Ok(manifests::read(CHART, &printed)?)
 }
 
 /// The lab's trading core with this image.
@@ -168,7 +165,9 @@ async fn wait_until_ready(
         }
         false
     };
-    let is_ready = tokio::time::timeout(READY_LIMIT, watch).await.unwrap_or(false);
+    let is_ready = tokio::time::timeout(READY_LIMIT, watch)
+        .await
+        .unwrap_or(false);
     anyhow::ensure!(
         is_ready,
         "failed to see TradingCore {}/{} ready in {center} within {} s: {last}; \

@@ -12,11 +12,7 @@ const DEATH_LIMIT: Duration = Duration::from_secs(20);
 
 /// Removes all that the lab made. With `keep_volumes` the replicas' journals stay on disk. Removing
 /// nothing is fine.
-pub async fn down(
-    folder: &Folder,
-    keep_volumes: bool,
-    progress: &Progress,
-) -> anyhow::Result<()> {
+pub async fn down(folder: &Folder, keep_volumes: bool, progress: &Progress) -> anyhow::Result<()> {
     let _lock = match folder.path().exists() {
         true => Some(folder.lock("lab down")?),
         false => None,

@@ -201,8 +201,14 @@ mod tests {
         let center = scratch.path().join("center");
         furnish(&store, &center).unwrap();
         let inode = |path: &Path| fs::metadata(path).unwrap().ino();
-        assert_eq!(inode(&center.join("blobs/one")), inode(&store.join("blobs/one")));
-        assert_ne!(inode(&center.join("meta.db")), inode(&store.join("meta.db")));
+        assert_eq!(
+            inode(&center.join("blobs/one")),
+            inode(&store.join("blobs/one"))
+        );
+        assert_ne!(
+            inode(&center.join("meta.db")),
+            inode(&store.join("meta.db"))
+        );
         let mode = fs::metadata(center.join("blobs")).unwrap().mode();
         assert_eq!(mode & 0o7777, 0o1777);
     }

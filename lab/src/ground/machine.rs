@@ -97,7 +97,9 @@ mod tests {
 
     #[test]
     fn the_capability_is_read_from_the_effective_set() {
-        assert!(may_lower_oom_score("CapInh:\t0\nCapEff:\t000001ffffffffff\n"));
+        assert!(may_lower_oom_score(
+            "CapInh:\t0\nCapEff:\t000001ffffffffff\n"
+        ));
         assert!(!may_lower_oom_score("CapEff:\t000001fffeffffff\n"));
         assert!(!may_lower_oom_score(""));
     }

@@ -1,7 +1,6 @@
 //! What the lab itself puts into a center's Kubernetes, as values: cluster DNS, the gateway class,
 //! and texts read into objects.
 
-use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::address_plan::{Center, ENTRY_NODE_PORT};
@@ -18,23 +17,15 @@ const GATEWAY_CONTROLLER: &str = "gateway.envoyproxy.io/gatewayclass-controller"
 #[error("failed to read {name} as Kubernetes objects: {source}")]
 pub struct Error {
     name: String,
-    source: serde_yaml::Error,
+    source: crds::yaml::YamlError,
 }
 
 /// Reads a text of several YAML documents; empty ones are dropped.
 pub fn read(name: &str, text: &str) -> Result<Vec<Value>, Error> {
-    let failed = |source| Error {
+    crds::yaml::read_all(text).map_err(|source| Error {
         name: name.to_owned(),
         source,
-    };
-    let mut objects = Vec::new();
-    for document in serde_yaml::Deserializer::from_str(text) {
-        let value = Value::deserialize(document).map_err(failed)?;
-        if !value.is_null() {
-            objects.push(value);
-        }
-    }
-    Ok(objects)
+    })
 }
 
 /// Cluster DNS: without it Envoy never finds its control plane.

@@ -48,7 +48,9 @@ pub const CONTROL_PLANE: [Component; 4] = [
 pub fn now_us() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+        .map_or(0, |since| {
+            u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+        })
 }
 
 /// Writes all that a center boots from. What is on its disk already stays.
@@ -60,7 +62,12 @@ pub fn furnish(
 ) -> anyhow::Result<()> {
     let disk = folder.disk(center);
     let kubernetes = disk.join("lib/kubernetes");
-    for below in ["lib/kubernetes/pki", "lib/kubernetes/cni", "lib/etcd", "log"] {
+    for below in [
+        "lib/kubernetes/pki",
+        "lib/kubernetes/cni",
+        "lib/etcd",
+        "log",
+    ] {
         let path = disk.join(below);
         fs::create_dir_all(&path)
             .with_context(|| format!("failed to create {}", path.display()))?;

@@ -301,6 +301,10 @@ impl ProcessIdentity {
         let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name, in brackets, may hold spaces; the 22nd field is the 20th after it.
         let (_, after_name) = text.rsplit_once(") ")?;
+        // One that has ended and whose parent has not asked for its exit code is no more.
+        if after_name.starts_with(['Z', 'X']) {
+            return None;
+        }
         let started_ticks = after_name.split(' ').nth(19)?.parse().ok()?;
         Some(Self { pid, started_ticks })
     }

@@ -109,9 +109,7 @@ impl LabStatus {
 
 impl CenterStatus {
     fn is_whole(&self) -> bool {
-        self.is_on
-            && self.node_is_ready
-            && self.components.iter().all(|it| it.state.serves())
+        self.is_on && self.node_is_ready && self.components.iter().all(|it| it.state.serves())
     }
 
     fn components_text(&self) -> String {

@@ -18,10 +18,13 @@ use super::address_plan::{Center, Link};
 use super::cgroup::{Group, Hierarchies};
 use super::cluster::Cluster;
 use super::components::Component;
+use super::control::{self, Request};
 use super::images::Image;
 use super::materials::{Materials, OwnImages};
-use super::state::{Folder, LabState, Phase, ProcessIdentity};
-use super::{deploy, down, image_store, links, machine, manifests, materials, network, power, volumes};
+use super::state::{Folder, LabState, LinkState, Phase, ProcessIdentity};
+use super::{
+    deploy, down, image_store, links, machine, manifests, materials, network, power, volumes,
+};
 use crate::progress::{Detail, Progress};
 
 /// Steps of a whole `up`.
@@ -45,6 +48,8 @@ pub enum Extent {
 pub enum Outcome {
     /// It was built.
     Built,
+    /// Centers that were off or links that had died run again.
+    Mended,
     /// All of it stood already.
     WasUp,
 }
@@ -57,13 +62,14 @@ pub async fn up(
     stop: &Stop,
 ) -> anyhow::Result<Outcome> {
     let state = folder.read().unwrap_or_default();
-    let stands = match &state {
-        Some(state) => stands(folder, state).await,
-        None => false,
+    let standing = match &state {
+        Some(state) => standing(folder, state).await?,
+        None => Standing::Broken,
     };
+    let check_room = standing == Standing::Broken;
     let step = progress.begin("machine");
     let installed = blocking(step.detail(), move |detail| {
-        materials::check_machine(!stands, detail)
+        materials::check_machine(check_room, detail)
     })
     .await?;
     step.finish(&match installed.len() {
@@ -73,11 +79,16 @@ pub async fn up(
     let (materials, own) = gather(extent, progress, stop).await?;
     folder.create()?;
     let _lock = folder.lock("lab up")?;
-    let outcome = if stands {
-        Outcome::WasUp
-    } else {
-        build(folder, &materials, own.as_ref(), progress).await?;
-        Outcome::Built
+    let outcome = match standing {
+        Standing::Whole => Outcome::WasUp,
+        Standing::Mendable => {
+            mend(folder, &materials, progress).await?;
+            Outcome::Mended
+        }
+        Standing::Broken => {
+            build(folder, &materials, own.as_ref(), progress).await?;
+            Outcome::Built
+        }
     };
     if let Some(own) = &own {
         deploy::deploy(folder, &materials, own, progress).await?;
@@ -118,29 +129,81 @@ async fn gather(
     Ok((materials, Some(own)))
 }
 
-/// Whether a lab was completed and all its processes still run.
-async fn stands(folder: &Folder, state: &LabState) -> bool {
-    let lives = |process: Option<ProcessIdentity>| process.is_some_and(ProcessIdentity::is_alive);
-    if state.phase != Phase::Up
-        || !state.centers.iter().all(|center| lives(center.process))
+/// What is there of a lab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// All of it runs.
+    Whole,
+    /// It was completed and its network is there; something does not run.
+    Mendable,
+    /// It was never completed, or the machine has started anew since.
+    Broken,
+}
+
+fn lives(process: Option<ProcessIdentity>) -> bool {
+    process.is_some_and(ProcessIdentity::is_alive)
+}
+
+async fn standing(folder: &Folder, state: &LabState) -> anyhow::Result<Standing> {
+    let has_bridge = network::interfaces()
+        .await?
+        .iter()
+        .any(|it| it.ifname == super::address_plan::BRIDGE && it.is_ours());
+    if state.phase != Phase::Up || !has_bridge {
+        return Ok(Standing::Broken);
+    }
+    if !state.centers.iter().all(|center| lives(center.process))
         || !state.links.iter().all(|link| lives(link.process))
     {
-        return false;
+        return Ok(Standing::Mendable);
     }
     for center in Center::ALL {
-        let Ok(reply) = super::control::ask(
-            &folder.control_socket(center),
-            &super::control::Request::Status,
-        )
-        .await
-        else {
-            return false;
-        };
-        if !reply.answer.components.iter().all(|it| it.state.serves()) {
-            return false;
+        let reply = control::ask(&folder.control_socket(center), &Request::Status).await;
+        let all_serve = reply.is_ok_and(|reply| {
+            let mut components = reply.answer.components.iter();
+            components.all(|it| it.state.serves())
+        });
+        if !all_serve {
+            return Ok(Standing::Mendable);
         }
     }
-    true
+    Ok(Standing::Whole)
+}
+
+/// Starts links that have died, components that were stopped, and centers that are off.
+async fn mend(folder: &Folder, materials: &Materials, progress: &Progress) -> anyhow::Result<()> {
+    let step = progress.begin("mending");
+    let state = folder.read()?.context("failed to read the lab's state")?;
+    for link in Link::ALL {
+        let name = link.to_string();
+        let is_dead = |it: &LinkState| it.name == name && !lives(it.process);
+        if state.links.iter().any(is_dead) {
+            let process = links::start(link, folder, &materials.toxiproxy).await?;
+            folder.update(|state| state.set_link_process(link, process))?;
+        }
+    }
+    try_join_all(Center::ALL.map(|center| {
+        let detail = step.detail_of(center.name());
+        async move {
+            if let Ok(reply) = control::ask(&folder.control_socket(center), &Request::Status).await
+            {
+                for status in reply.answer.components {
+                    if !status.state.serves() {
+                        power::start_component(folder, center, status.component).await?;
+                    }
+                }
+            }
+            power::center_on(folder, center, &detail).await?;
+            let cluster = Cluster::connect(&folder.kubeconfig(center)).await?;
+            cluster
+                .wait_for_node(&center.node_name(), READY_LIMIT)
+                .await?;
+            anyhow::Ok(())
+        }
+    }))
+    .await?;
+    step.finish("centers and links run");
+    Ok(())
 }
 
 async fn build(
