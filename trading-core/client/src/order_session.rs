@@ -29,7 +29,7 @@ struct Connection {
 enum Socket {
     None,
     Connecting(BoxFuture<'static, Result<Connection, String>>),
-    Open(Connection),
+    Open(Box<Connection>),
 }
 
 /// One order session over a list of entries.
@@ -195,7 +195,7 @@ async fn socket_input(socket: &mut Socket) -> Input {
         Socket::None => std::future::pending().await,
         Socket::Connecting(connecting) => match connecting.await {
             Ok(connection) => {
-                *socket = Socket::Open(connection);
+                *socket = Socket::Open(Box::new(connection));
                 Input::Connected
             }
             Err(reason) => {
