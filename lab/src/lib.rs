@@ -2,4 +2,6 @@
 //! can be done to both.
 
 pub mod ground;
+pub mod load;
 pub mod progress;
+pub mod run;

@@ -114,7 +114,16 @@ enum CenterCommand {
         /// Which: a1, a2 or b1
         center: Center,
     },
-    /// Starts them again
+    /// Kills a pod's processes as a crash does; the kubelet starts them again
+    KillPod {
+        /// Which: a1, a2 or b1
+        center: Center,
+        /// The pod's namespace
+        namespace: String,
+        /// The pod
+        pod: String,
+    },
+    /// Starts the control plane again
     StartControlPlane {
         /// Which: a1, a2 or b1
         center: Center,
@@ -356,6 +365,15 @@ async fn center(folder: &Folder, command: CenterCommand, style: Style) -> anyhow
             let step = progress.begin(&format!("control plane of {center}"));
             power::stop_control_plane(folder, center).await?;
             step.finish("killed; pods go on");
+        }
+        CenterCommand::KillPod {
+            center,
+            namespace,
+            pod,
+        } => {
+            let step = progress.begin(&format!("pod {pod} of {center}"));
+            power::kill_container(folder, center, &namespace, &pod).await?;
+            step.finish("killed");
         }
         CenterCommand::StartControlPlane { center } => {
             let step = progress.begin(&format!("control plane of {center}"));

@@ -2,6 +2,7 @@
 
 use super::centers::Centers;
 use super::report::Percentiles;
+use crate::ground::power::now_us;
 use crate::progress::Detail;
 use anyhow::{Context as _, Result, bail};
 use history::{History, read_history};
@@ -17,7 +18,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader as AsyncBufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
-/// First session and account of the load; each process has the next thousands.
+/// First account of the load; each process has the next thousand.
 const FIRST: u64 = 1_000;
 const NUMBERS_PER_PROCESS: u64 = 1_000;
 /// A process drains for up to 5 s after it was asked to stop.
@@ -110,6 +111,8 @@ impl Clients {
             .with_context(|| format!("failed to create {}", histories.display()))?;
         let program = std::env::current_exe().context("failed to find this program's own file")?;
         let mut processes = Vec::new();
+        // Sessions live as long as the log: each run has its own.
+        let run = now_us() / 1_000_000 * NUMBERS_PER_PROCESS * offer.processes as u64;
         for number in 0..offer.processes {
             let first = FIRST + number as u64 * NUMBERS_PER_PROCESS;
             let history = histories.join(format!("client-{number}.jsonl"));
@@ -123,7 +126,7 @@ impl Clients {
                 command.args(["--entry", &center.entry]);
             }
             command
-                .args(["--session", &first.to_string()])
+                .args(["--session", &(run + first).to_string()])
                 .args(["--sessions", &offer.sessions_per_process.to_string()])
                 .args(["--account", &first.to_string()])
                 .args(["--rate", &share.to_string()])
