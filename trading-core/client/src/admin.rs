@@ -72,6 +72,7 @@ impl AdminError {
 #[derive(Clone, Debug)]
 pub struct AdminConnection {
     address: String,
+    channel: Channel,
     client: AdminClient<Channel>,
 }
 
@@ -92,7 +93,8 @@ impl AdminConnection {
             .map_err(|error| unreachable(with_causes(&error)))?;
         Ok(Self {
             address: address.to_owned(),
-            client: AdminClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            client: AdminClient::new(channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            channel,
         })
     }
 
@@ -100,6 +102,12 @@ impl AdminConnection {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The connection itself, to carry other streams to the same replica.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
     }
 
     /// What the replica knows of itself and its group.

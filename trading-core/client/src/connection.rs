@@ -9,6 +9,9 @@ pub const CONNECT_MS_MAX: u64 = 1_000;
 /// A connection that has been silent is asked after this time, and gone after twice that.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
 /// An address that cannot be one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("failed to read address {address:?}: {detail}: use host:port, such as 10.99.0.11:30702")]
@@ -37,6 +40,9 @@ pub fn endpoint(address: &str) -> Result<Endpoint, AddressError> {
     Ok(endpoint
         .connect_timeout(Duration::from_millis(CONNECT_MS_MAX))
         .tcp_nodelay(true)
+        // Many sessions may share it: none may fill the window of the others.
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
         .keep_alive_while_idle(true))

@@ -1,0 +1,245 @@
+//! A gateway's configuration file.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use types::CenterName;
+
+/// What a gateway needs to know. JSON; unknown fields are refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// Name of the whole installation; replicas of another one are not followed.
+    pub cluster: String,
+    /// Which shard.
+    pub shard: u16,
+    /// Its center.
+    pub center: CenterName,
+    /// Where it listens.
+    pub listen: Listen,
+    /// All replicas of the shard, as reached from here.
+    pub replicas: Vec<ReplicaAddress>,
+    /// Bounds.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Certificates; absent for plain connections.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+}
+
+/// Where a gateway listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// For clients.
+    pub grpc: SocketAddr,
+    /// For metrics and health.
+    pub http: SocketAddr,
+}
+
+/// One replica of the shard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplicaAddress {
+    /// Its id, from 1.
+    pub replica: u64,
+    /// Its center.
+    pub center: CenterName,
+    /// Where its orders and administration are reached, `host:port`.
+    pub orders: String,
+}
+
+/// Bounds; beyond them a client gets `RESOURCE_EXHAUSTED`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Streams at once.
+    pub sessions_max: usize,
+    /// Requests without an answer, a stream.
+    pub in_flight_per_session_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions_max: 4_096,
+            in_flight_per_session_max: 1_024,
+        }
+    }
+}
+
+/// Files of a certificate, its key, and the authority that signs all replicas and gateways.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM.
+    pub key: PathBuf,
+    /// The authority, PEM.
+    pub authority: PathBuf,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("failed to read the configuration {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not what it should be.
+    #[error("failed to read the configuration {path}: {source}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why, with line and column.
+        source: serde_json::Error,
+    },
+    /// A value cannot be.
+    #[error("failed to accept the configuration: {field} {value} is not accepted: {accepted}")]
+    Value {
+        /// The field's path.
+        field: String,
+        /// What stands there.
+        value: String,
+        /// What would be accepted.
+        accepted: String,
+    },
+}
+
+impl GatewayConfig {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the field.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let bytes = std::fs::read(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let config: Self =
+            serde_json::from_slice(&bytes).map_err(|source| ConfigError::Malformed {
+                path: path.to_owned(),
+                source,
+            })?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Checks what the file's form cannot.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for the first field that cannot be.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.cluster.is_empty() || self.cluster.len() > 63 {
+            let value = format!("{:?}", self.cluster);
+            return refuse("cluster", value, "use 1 to 63 characters");
+        }
+        let ids: BTreeSet<u64> = self.replicas.iter().map(|it| it.replica).collect();
+        if ids.is_empty() || ids.len() != self.replicas.len() || ids.contains(&0) {
+            let listed: Vec<u64> = self.replicas.iter().map(|it| it.replica).collect();
+            let accepted = "name each replica once, from 1, and at least one";
+            return refuse("replicas[].replica", format!("{listed:?}"), accepted);
+        }
+        for (place, replica) in self.replicas.iter().enumerate() {
+            if let Err(error) = client::endpoint(&replica.orders) {
+                let field = format!("replicas[{place}].orders");
+                return refuse(&field, format!("{:?}", replica.orders), &error.to_string());
+            }
+        }
+        let Limits {
+            sessions_max,
+            in_flight_per_session_max,
+        } = self.limits;
+        if !(1..=65_536).contains(&sessions_max) {
+            let value = sessions_max.to_string();
+            return refuse("limits.sessions_max", value, "use 1 to 65536");
+        }
+        if !(1..=65_536).contains(&in_flight_per_session_max) {
+            let value = in_flight_per_session_max.to_string();
+            return refuse("limits.in_flight_per_session_max", value, "use 1 to 65536");
+        }
+        if self.tls.is_some() {
+            let accepted = "this version speaks plain connections only: leave it out, and keep \
+                            clients and replicas inside a network of your own";
+            return refuse("tls", "set".into(), accepted);
+        }
+        Ok(())
+    }
+}
+
+fn refuse(field: &str, value: String, accepted: &str) -> Result<(), ConfigError> {
+    Err(ConfigError::Value {
+        field: field.into(),
+        value,
+        accepted: accepted.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn written() -> Value {
+        json!({
+            "cluster": "lab", "shard": 0, "center": "a1",
+            "listen": {"grpc": "0.0.0.0:7003", "http": "0.0.0.0:9101"},
+            "replicas": [
+                {"replica": 1, "center": "a1", "orders": "10.99.0.1:17112"},
+                {"replica": 2, "center": "a2", "orders": "10.99.0.1:17122"}
+            ],
+            "limits": {"sessions_max": 4096, "in_flight_per_session_max": 1024},
+            "tls": null
+        })
+    }
+
+    #[test]
+    fn what_the_operator_writes_is_accepted() {
+        let config: GatewayConfig = serde_json::from_value(written()).unwrap();
+        config.validate().unwrap();
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_is_named_by_its_field() {
+        let cases = [
+            ("/cluster", json!(""), "cluster"),
+            ("/replicas", json!([]), "replicas[].replica"),
+            ("/replicas/1/replica", json!(1), "replicas[].replica"),
+            ("/replicas/1/orders", json!("nowhere"), "replicas[1].orders"),
+            ("/limits/sessions_max", json!(0), "limits.sessions_max"),
+            (
+                "/limits/in_flight_per_session_max",
+                json!(70_000),
+                "limits.in_flight_per_session_max",
+            ),
+            (
+                "/tls",
+                json!({"certificate": "c", "key": "k", "authority": "a"}),
+                "tls",
+            ),
+        ];
+        for (path, value, named) in cases {
+            let mut text = written();
+            *text.pointer_mut(path).unwrap() = value;
+            let config: GatewayConfig = serde_json::from_value(text).unwrap();
+            match config.validate().unwrap_err() {
+                ConfigError::Value { field, .. } => assert_eq!(field, named),
+                other => panic!("{other}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused() {
+        let mut text = written();
+        text["replicsa"] = json!([]);
+        let error = serde_json::from_value::<GatewayConfig>(text).unwrap_err();
+        assert!(error.to_string().contains("replicsa"), "{error}");
+    }
+}

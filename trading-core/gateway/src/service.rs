@@ -1,0 +1,204 @@
+//! The gateway as a whole: its tasks, its service, its end.
+
+use crate::config::{ConfigError, GatewayConfig};
+use crate::leader::View;
+use crate::metrics::Metrics;
+use crate::session::{OUTBOUND_MAX, Session};
+use crate::watch::Follower;
+use protocol::order::order_entry_server::{OrderEntry, OrderEntryServer};
+use protocol::order::{ClientMessage, ServerMessage};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Server};
+use tonic::{Request, Response, Status, Streaming};
+
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// Ending open streams may take this long.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why a gateway cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address is in use or not ours.
+    #[error("failed to listen for clients on {address}: {source}")]
+    Listen {
+        /// `listen.grpc`.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The server ended.
+    #[error("failed to serve clients: {0}")]
+    Serve(#[from] tonic::transport::Error),
+    /// A metric's definition is wrong.
+    #[error("failed to define metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A gateway that listens and follows its replicas. Dropped, it ends.
+pub struct Gateway {
+    listener: TcpListener,
+    door: Door,
+    follow: DropGuard,
+}
+
+/// What a process in which a gateway runs may ask of it. Clones share it.
+#[derive(Clone)]
+pub struct Probe {
+    view: watch::Receiver<View<Channel>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Probe {
+    /// Prometheus' text form.
+    ///
+    /// # Errors
+    /// When it cannot be encoded, with the reason.
+    pub fn metrics(&self) -> Result<Vec<u8>, String> {
+        self.metrics.render().map_err(|error| error.to_string())
+    }
+
+    /// Whether clients can be served here: a serving leader is known.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn ready(&self) -> Result<(), String> {
+        let view = self.view.borrow();
+        match view.leader() {
+            Some(_) => Ok(()),
+            None => Err(format!(
+                "no leader is known: {} replicas are heard and none serves",
+                view.heard()
+            )),
+        }
+    }
+}
+
+impl Gateway {
+    /// Listens, and begins to follow the replicas.
+    ///
+    /// # Errors
+    /// [`GatewayError`].
+    pub async fn start(config: GatewayConfig) -> Result<Self, GatewayError> {
+        config.validate()?;
+        let address = config.listen.grpc;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| GatewayError::Listen { address, source })?;
+        let metrics = Arc::new(Metrics::new()?);
+        let (sender, view) = watch::channel(View::default());
+        let sender = Arc::new(sender);
+        let follow = CancellationToken::new();
+        for replica in &config.replicas {
+            let follower = Follower {
+                cluster: config.cluster.clone(),
+                shard: config.shard,
+                replica: replica.clone(),
+                view: sender.clone(),
+                metrics: metrics.clone(),
+            };
+            tokio::spawn(follower.run(follow.clone()));
+        }
+        let places = Arc::new(Semaphore::new(config.limits.sessions_max));
+        let door = Door {
+            config,
+            view,
+            metrics,
+            places,
+            stop: CancellationToken::new(),
+        };
+        Ok(Self {
+            listener,
+            door,
+            follow: follow.drop_guard(),
+        })
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        let bound = self.listener.local_addr();
+        bound.unwrap_or(self.door.config.listen.grpc)
+    }
+
+    /// What metrics and readiness are read from.
+    #[must_use]
+    pub fn probe(&self) -> Probe {
+        Probe {
+            view: self.door.view.clone(),
+            metrics: self.door.metrics.clone(),
+        }
+    }
+
+    /// Serves clients until `stop`; then every stream ends with `UNAVAILABLE` within a second.
+    ///
+    /// # Errors
+    /// [`GatewayError::Serve`] when the server ends by itself.
+    pub async fn serve(self, stop: CancellationToken) -> Result<(), GatewayError> {
+        let address = self.address();
+        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let end_streams = self.door.stop.clone();
+        let server = Server::builder()
+            .http2_keepalive_interval(Some(KEEP_ALIVE))
+            .http2_keepalive_timeout(Some(KEEP_ALIVE))
+            .add_service(OrderEntryServer::new(self.door))
+            .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+        tracing::info!(%address, "gateway started");
+        tokio::pin!(server);
+        tokio::select! {
+            ended = &mut server => return Ok(ended?),
+            () = stop.cancelled() => end_streams.cancel(),
+        }
+        // Connections that clients keep open must not keep the process.
+        if let Ok(ended) = timeout(CLOSE_TIMEOUT, server).await {
+            ended?;
+        }
+        drop(self.follow);
+        Ok(())
+    }
+}
+
+struct Door {
+    config: GatewayConfig,
+    view: watch::Receiver<View<Channel>>,
+    metrics: Arc<Metrics>,
+    places: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+#[tonic::async_trait]
+impl OrderEntry for Door {
+    type TradeStream = ReceiverStream<Result<ServerMessage, Status>>;
+
+    async fn trade(
+        &self,
+        call: Request<Streaming<ClientMessage>>,
+    ) -> Result<Response<Self::TradeStream>, Status> {
+        let place = self.places.clone().try_acquire_owned().map_err(|_| {
+            self.metrics.sessions_refused.inc();
+            let max = self.config.limits.sessions_max;
+            Status::resource_exhausted(format!("{max} streams are open: try another entry"))
+        })?;
+        let (to_client, messages) = mpsc::channel(OUTBOUND_MAX);
+        let session = Session {
+            limits: self.config.limits,
+            view: self.view.clone(),
+            metrics: self.metrics.clone(),
+            to_client,
+            stop: self.stop.clone(),
+            place,
+        };
+        tokio::spawn(session.run(call.into_inner()));
+        Ok(Response::new(ReceiverStream::new(messages)))
+    }
+}
