@@ -9,7 +9,7 @@ use types::CenterName;
 /// What a gateway needs to know. JSON; unknown fields are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct GatewayConfig {
+pub struct Config {
     /// Name of the whole installation; replicas of another one are not followed.
     pub cluster: String,
     /// Which shard.
@@ -112,7 +112,7 @@ pub enum ConfigError {
     },
 }
 
-impl GatewayConfig {
+impl Config {
     /// Reads and checks a file.
     ///
     /// # Errors
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn what_the_operator_writes_is_accepted() {
-        let config: GatewayConfig = serde_json::from_value(written()).unwrap();
+        let config: Config = serde_json::from_value(written()).unwrap();
         config.validate().unwrap();
     }
 
@@ -227,7 +227,7 @@ mod tests {
         for (path, value, named) in cases {
             let mut text = written();
             *text.pointer_mut(path).unwrap() = value;
-            let config: GatewayConfig = serde_json::from_value(text).unwrap();
+            let config: Config = serde_json::from_value(text).unwrap();
             match config.validate().unwrap_err() {
                 ConfigError::Value { field, .. } => assert_eq!(field, named),
                 other => panic!("{other}"),
@@ -239,7 +239,7 @@ mod tests {
     fn an_unknown_field_is_refused() {
         let mut text = written();
         text["replicsa"] = json!([]);
-        let error = serde_json::from_value::<GatewayConfig>(text).unwrap_err();
+        let error = serde_json::from_value::<Config>(text).unwrap_err();
         assert!(error.to_string().contains("replicsa"), "{error}");
     }
 }

@@ -1,10 +1,11 @@
 //! The gateway as a whole: its tasks, its service, its end.
 
-use crate::config::{ConfigError, GatewayConfig};
+use crate::config::{Config, ConfigError};
 use crate::leader::View;
 use crate::metrics::Metrics;
 use crate::session::{OUTBOUND_MAX, Session};
 use crate::watch::Follower;
+use probes::Probes;
 use protocol::order::order_entry_server::{OrderEntry, OrderEntryServer};
 use protocol::order::{ClientMessage, ServerMessage};
 use std::net::SocketAddr;
@@ -30,9 +31,11 @@ pub enum GatewayError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The address is in use or not ours.
-    #[error("failed to listen for clients on {address}: {source}")]
+    #[error("failed to listen for {purpose} on {address}: {source}: use an address that is free")]
     Listen {
-        /// `listen.grpc`.
+        /// For whom.
+        purpose: &'static str,
+        /// `listen.grpc` or `listen.http`.
         address: SocketAddr,
         /// Why.
         source: std::io::Error,
@@ -43,6 +46,30 @@ pub enum GatewayError {
     /// A metric's definition is wrong.
     #[error("failed to define metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+}
+
+fn listen_error(
+    purpose: &'static str,
+    address: SocketAddr,
+) -> impl FnOnce(std::io::Error) -> GatewayError {
+    move |source| GatewayError::Listen {
+        purpose,
+        address,
+        source,
+    }
+}
+
+/// Runs a gateway, with its metrics and health, until `stop` is asked for.
+///
+/// # Errors
+/// [`GatewayError`]: what keeps it from starting, or why it ended by itself.
+pub async fn run(config: Config, stop: CancellationToken) -> Result<(), GatewayError> {
+    let http = config.listen.http;
+    let gateway = Gateway::start(config).await?;
+    probes::serve(http, Arc::new(gateway.probe()))
+        .await
+        .map_err(listen_error("metrics and health", http))?;
+    gateway.serve(stop).await
 }
 
 /// A gateway that listens and follows its replicas. Dropped, it ends.
@@ -59,20 +86,17 @@ pub struct Probe {
     metrics: Arc<Metrics>,
 }
 
-impl Probe {
-    /// Prometheus' text form.
-    ///
-    /// # Errors
-    /// When it cannot be encoded, with the reason.
-    pub fn metrics(&self) -> Result<Vec<u8>, String> {
+impl Probes for Probe {
+    fn metrics(&self) -> Result<Vec<u8>, String> {
         self.metrics.render().map_err(|error| error.to_string())
     }
 
-    /// Whether clients can be served here: a serving leader is known.
-    ///
-    /// # Errors
-    /// What is missing.
-    pub fn ready(&self) -> Result<(), String> {
+    fn healthy(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Clients can be served here when a serving leader is known.
+    fn ready(&self) -> Result<(), String> {
         let view = self.view.borrow();
         match view.leader() {
             Some(_) => Ok(()),
@@ -89,12 +113,12 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError`].
-    pub async fn start(config: GatewayConfig) -> Result<Self, GatewayError> {
+    pub async fn start(config: Config) -> Result<Self, GatewayError> {
         config.validate()?;
         let address = config.listen.grpc;
         let listener = TcpListener::bind(address)
             .await
-            .map_err(|source| GatewayError::Listen { address, source })?;
+            .map_err(listen_error("clients", address))?;
         let metrics = Arc::new(Metrics::new()?);
         let (sender, view) = watch::channel(View::default());
         let sender = Arc::new(sender);
@@ -169,7 +193,7 @@ impl Gateway {
 }
 
 struct Door {
-    config: GatewayConfig,
+    config: Config,
     view: watch::Receiver<View<Channel>>,
     metrics: Arc<Metrics>,
     places: Arc<Semaphore>,
