@@ -61,9 +61,12 @@ pub async fn deploy(
 
     let step = progress.begin("trading core");
     let target = Target::of(&core)?;
-    let waits = clusters.iter().map(|(center, cluster)| {
-        let detail = step.detail_of(center.name());
-        wait_until_ready(*center, cluster, &target, detail)
+    let (work, wanted) = (&step, &target);
+    let waits = clusters.iter().map(|(center, cluster)| async move {
+        let detail = work.detail_of(center.name());
+        // First what the core stands on: where that is missing, its conditions only say so darkly.
+        super::up::settle(*center, cluster, &detail).await?;
+        wait_until_ready(*center, cluster, wanted, detail).await
     });
     try_join_all(waits).await?;
     step.finish("all conditions True in all centers");

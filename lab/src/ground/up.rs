@@ -28,7 +28,7 @@ use super::{
 use crate::progress::{Detail, Progress};
 
 /// Steps of a whole `up`.
-pub const STEPS: usize = 9;
+pub const STEPS: usize = 10;
 /// From a ready API server to all objects taken.
 const APPLY_LIMIT: Duration = Duration::from_secs(120);
 /// From all objects taken to all pods ready.
@@ -90,8 +90,9 @@ pub async fn up(
             Outcome::Built
         }
     };
-    if let Some(own) = &own {
-        deploy::deploy(folder, &materials, own, progress).await?;
+    match &own {
+        Some(own) => deploy::deploy(folder, &materials, own, progress).await?,
+        None => settle_all(folder, progress).await?,
     }
     folder.update(|state| state.phase = Phase::Up)?;
     Ok(outcome)
@@ -270,7 +271,7 @@ async fn build(
         }
     }))
     .await?;
-    step.finish("a1, a2, b1: nodes Ready, DNS and gateway controller serve");
+    step.finish("a1, a2, b1: all components serve");
     Ok(())
 }
 
@@ -282,7 +283,22 @@ async fn something_is_left(folder: &Folder) -> anyhow::Result<bool> {
     Ok(files || interfaces || groups)
 }
 
-/// One center from nothing to ready.
+async fn settle_all(folder: &Folder, progress: &Progress) -> anyhow::Result<()> {
+    let step = progress.begin("pods");
+    try_join_all(Center::ALL.map(|center| {
+        let detail = step.detail_of(center.name());
+        async move {
+            let cluster = Cluster::connect(&folder.kubeconfig(center)).await?;
+            settle(center, &cluster, &detail).await
+        }
+    }))
+    .await?;
+    step.finish("DNS and gateway controllers serve");
+    Ok(())
+}
+
+/// One center from nothing to a Kubernetes that has all objects of the ground; its pods may still be
+/// starting.
 async fn raise(
     folder: &Folder,
     center: Center,
@@ -299,6 +315,15 @@ async fn raise(
     let objects = objects(center, materials)?;
     cluster.apply(&objects, APPLY_LIMIT).await?;
     power::wait_for(folder, center, &Component::ALL, detail).await?;
+    Ok(())
+}
+
+/// Waits until a center's node is Ready and its DNS and gateway controller serve.
+pub(super) async fn settle(
+    center: Center,
+    cluster: &Cluster,
+    detail: &Detail,
+) -> anyhow::Result<()> {
     detail.set("node, DNS, gateway");
     let node_name = center.node_name();
     let class = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "GatewayClass");
@@ -313,8 +338,8 @@ async fn raise(
             READY_LIMIT,
         ),
     )
-    .await?;
-    detail.set("ready");
+    .await
+    .with_context(|| format!("failed to see center {center} settle"))?;
     Ok(())
 }
 
