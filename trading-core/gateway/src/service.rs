@@ -10,6 +10,7 @@ use protocol::order::order_entry_server::{OrderEntry, OrderEntryServer};
 use protocol::order::{ClientMessage, ServerMessage};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -84,6 +85,7 @@ pub struct Gateway {
 pub struct Probe {
     view: watch::Receiver<View<Channel>>,
     metrics: Arc<Metrics>,
+    has_been_ready: Arc<AtomicBool>,
 }
 
 impl Probes for Probe {
@@ -95,11 +97,18 @@ impl Probes for Probe {
         Ok(())
     }
 
-    /// Clients can be served here when a serving leader is known.
+    /// Ready once a serving leader was known, and from then on. A failover must not take gateways
+    /// out of their Service: putting them back would need the control plane, which may be dead.
     fn ready(&self) -> Result<(), String> {
+        if self.has_been_ready.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let view = self.view.borrow();
         match view.leader() {
-            Some(_) => Ok(()),
+            Some(_) => {
+                self.has_been_ready.store(true, Ordering::Relaxed);
+                Ok(())
+            }
             None => Err(format!(
                 "no leader is known: {} replicas are heard and none serves",
                 view.heard()
@@ -161,6 +170,7 @@ impl Gateway {
         Probe {
             view: self.door.view.clone(),
             metrics: self.door.metrics.clone(),
+            has_been_ready: Arc::default(),
         }
     }
 

@@ -1,6 +1,8 @@
 //! Three replicas with a network and disks made of memory: every message and every write passes
 //! through the test's hands.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use journal::{HardState, LogEntry, Recovered, SavedSnapshot};
 use replica::{
     Applied, Config, HashPoint, Member, Message, Replica, ReplicaError, Role, SubmitError, Ticket,

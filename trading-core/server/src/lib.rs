@@ -16,7 +16,6 @@ pub mod admin;
 pub mod clock;
 pub mod config;
 pub mod core;
-pub mod http;
 pub mod metrics;
 pub mod orders;
 pub mod routes;

@@ -25,6 +25,12 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Runs a gateway: the stateless front door
+    Gateway {
+        /// Its configuration, JSON
+        #[arg(long)]
+        config: PathBuf,
+    },
     /// Checks a replica's configuration and says what is wrong with it
     CheckConfig {
         /// The configuration, JSON
@@ -56,6 +62,10 @@ fn run(command: Command) -> Result<()> {
         Command::Replica { config } => {
             let (config, digest) = ReplicaConfig::read(&config)?;
             block_on(|stop| server::run::replica(config, digest, stop))
+        }
+        Command::Gateway { config } => {
+            let config = gateway::Config::read(&config)?;
+            block_on(|stop| async move { Ok(gateway::run(config, stop).await?) })
         }
         Command::CheckConfig { config } => {
             let (_, digest) = ReplicaConfig::read(&config)?;

@@ -4,11 +4,11 @@ use crate::admin::{Administration, Identity};
 use crate::clock::now;
 use crate::config::ReplicaConfig;
 use crate::core::{Core, CoreError, INPUTS_MAX, Input, Published, SUBMISSIONS_MAX};
-use crate::http::{self, Probes};
 use crate::metrics;
 use crate::orders::Orders;
 use crate::transport::{self, LinkMeters};
 use anyhow::{Context, Result, bail};
+use probes::Probes;
 use protocol::admin::admin_server::AdminServer;
 use protocol::order::order_entry_server::OrderEntryServer;
 use std::collections::BTreeMap;
@@ -53,11 +53,11 @@ pub async fn replica(config: ReplicaConfig, digest: String, stop: CancellationTo
     let tick = Duration::from_millis(config.timing.tick_ms.into());
     let mut core = spawn_core(core, tick, input_receiver, submission_receiver)?;
 
-    let probes = Arc::new(ReplicaProbes {
+    let replica_probes = Arc::new(ReplicaProbes {
         published: published.clone(),
         links: links.clone(),
     });
-    http::serve(config.listen.http, probes)
+    probes::serve(config.listen.http, replica_probes)
         .await
         .with_context(|| format!("failed to listen for HTTP on {}", config.listen.http))?;
     let orders = Orders::new(submissions.clone(), inputs.clone(), published.clone());

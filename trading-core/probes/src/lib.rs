@@ -1,4 +1,4 @@
-//! Metrics and health over HTTP.
+//! Metrics and health over HTTP: `/metrics`, `/healthz`, `/readyz`.
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -85,4 +85,46 @@ fn response(status: StatusCode, body: Vec<u8>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    struct Halfway;
+
+    impl Probes for Halfway {
+        fn metrics(&self) -> Result<Vec<u8>, String> {
+            Ok(b"one 1\n".to_vec())
+        }
+        fn healthy(&self) -> Result<(), String> {
+            Ok(())
+        }
+        fn ready(&self) -> Result<(), String> {
+            Err("no leader is known".into())
+        }
+    }
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
+    }
+
+    #[tokio::test]
+    async fn each_probe_says_what_is_so_and_why_not() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let address = serve(any, Arc::new(Halfway)).await.unwrap();
+        assert!(get(address, "/healthz").await.starts_with("HTTP/1.1 200"));
+        assert!(get(address, "/metrics").await.ends_with("one 1\n"));
+        let unready = get(address, "/readyz").await;
+        assert!(unready.starts_with("HTTP/1.1 503"), "{unready}");
+        assert!(unready.ends_with("no leader is known\n"), "{unready}");
+        assert!(get(address, "/").await.starts_with("HTTP/1.1 404"));
+    }
 }

@@ -1,0 +1,250 @@
+//! Three real processes on loopback, real sockets, real disks.
+
+use protocol::admin::admin_client::AdminClient;
+use protocol::admin::{
+    ControlRequest, DefineSymbol, OpenAccount, Position, ReplicaStatus, StatusRequest,
+    control_request,
+};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+use tonic::transport::Channel;
+
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Group {
+    pub folder: tempfile::TempDir,
+    pub ports: Vec<[u16; 3]>,
+    children: Vec<Option<Child>>,
+}
+
+impl Group {
+    pub fn start() -> Self {
+        // All ports are held until all are known, so that no two are the same.
+        let held: Vec<[TcpListener; 3]> = (0..3)
+            .map(|_| [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap()))
+            .collect();
+        let ports = held
+            .iter()
+            .map(|three| [0, 1, 2].map(|n| three[n].local_addr().unwrap().port()))
+            .collect();
+        drop(held);
+        let mut group = Self {
+            folder: tempfile::tempdir().unwrap(),
+            ports,
+            children: (0..3).map(|_| None).collect(),
+        };
+        (1..=3).for_each(|replica| group.start_replica(replica));
+        group
+    }
+
+    pub fn start_replica(&mut self, replica: usize) {
+        let centers = [("a1", "A"), ("a2", "A"), ("b1", "B")];
+        let members: Vec<serde_json::Value> = (1..=3)
+            .map(|id: usize| {
+                let (center, site) = centers[id - 1];
+                let [replication, orders, _] = self.ports[id - 1];
+                serde_json::json!({
+                    "replica": id, "center": center, "site": site,
+                    "replication": format!("127.0.0.1:{replication}"),
+                    "orders": format!("127.0.0.1:{orders}"), "priority": 4 - id,
+                })
+            })
+            .collect();
+        let (center, site) = centers[replica - 1];
+        let [replication, orders, http] = self.ports[replica - 1];
+        let config = serde_json::json!({
+            "cluster": "test", "shard": 0, "replica": replica, "center": center, "site": site,
+            "data_directory": self.folder.path().join(format!("data-{replica}")),
+            "listen": {"replication": format!("127.0.0.1:{replication}"),
+                       "orders": format!("127.0.0.1:{orders}"),
+                       "http": format!("127.0.0.1:{http}")},
+            "members": members,
+            "journal": {"segment_bytes": 1 << 20, "snapshot_every_entries": 100,
+                        "retain_entries": 50},
+        });
+        let path: PathBuf = self.folder.path().join(format!("replica-{replica}.json"));
+        std::fs::write(&path, config.to_string()).unwrap();
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join(format!("log-{replica}")))
+            .unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_trading-core"))
+            .args(["replica", "--config"])
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.children[replica - 1] = Some(child);
+    }
+
+    pub fn kill(&mut self, replica: usize) {
+        let mut child = self.children[replica - 1].take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[allow(dead_code, reason = "not every test asks")]
+    /// Asks it to end, as Kubernetes does, and waits.
+    pub fn terminate(&mut self, replica: usize) -> std::process::ExitStatus {
+        let mut child = self.children[replica - 1].take().unwrap();
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        child.wait().unwrap()
+    }
+
+    pub async fn channel(&self, replica: usize) -> Option<Channel> {
+        let address = format!("http://127.0.0.1:{}", self.ports[replica - 1][1]);
+        Channel::from_shared(address).unwrap().connect().await.ok()
+    }
+
+    pub async fn status(&self, replica: usize) -> Option<ReplicaStatus> {
+        let mut admin = AdminClient::new(self.channel(replica).await?);
+        let answer = timeout(Duration::from_secs(1), admin.status(StatusRequest {})).await;
+        Some(answer.ok()?.ok()?.into_inner())
+    }
+
+    pub async fn wait_for<T>(
+        &self,
+        what: &str,
+        mut look: impl AsyncFnMut(&Self) -> Option<T>,
+    ) -> T {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look(self).await {
+                return found;
+            }
+            if Instant::now() > until {
+                let logs: String = (1..=3)
+                    .map(|n| {
+                        let path = self.folder.path().join(format!("log-{n}"));
+                        let text = std::fs::read_to_string(path).unwrap_or_default();
+                        format!("--- replica {n}\n{text}\n")
+                    })
+                    .collect();
+                panic!("waited in vain for {what}\n{logs}");
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub async fn leader(&self) -> usize {
+        self.wait_for("a serving leader", async |group| {
+            for replica in 1..=3 {
+                if group.children[replica - 1].is_some()
+                    && group.status(replica).await.is_some_and(|s| s.serving)
+                {
+                    return Some(replica);
+                }
+            }
+            None
+        })
+        .await
+    }
+
+    pub async fn control(&self, leader: usize, body: control_request::Body) {
+        let mut admin = AdminClient::new(self.channel(leader).await.unwrap());
+        let request = ControlRequest { body: Some(body) };
+        let answer = admin.control(request).await.unwrap().into_inner();
+        assert!(answer.done, "{answer:?}");
+    }
+
+    /// All running replicas have applied the same and hold the same state.
+    pub async fn wait_for_equal_states(&self) {
+        self.wait_for("equal states", async |group| {
+            let mut seen = Vec::new();
+            for replica in 1..=3 {
+                if group.children[replica - 1].is_some() {
+                    let status = group.status(replica).await?;
+                    seen.push((status.applied_index, status.history_hash));
+                }
+            }
+            seen.windows(2).all(|two| two[0] == two[1]).then_some(())
+        })
+        .await;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        for child in self.children.iter_mut().flatten() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+pub async fn prepared() -> (Group, usize) {
+    let group = Group::start();
+    let leader = group.leader().await;
+    let symbol = control_request::Body::DefineSymbol(DefineSymbol {
+        symbol: 600_000,
+        tick: 100,
+        lot: 100,
+        limit_down: 90_000,
+        limit_up: 110_000,
+    });
+    group.control(leader, symbol).await;
+    let account = control_request::Body::OpenAccount(OpenAccount {
+        account: 7,
+        cash: 1_000_000_000_000,
+        positions: vec![Position {
+            symbol: 600_000,
+            quantity: 1_000_000,
+        }],
+    });
+    group.control(leader, account).await;
+    (group, leader)
+}
+
+/// A gateway in front of the group, on loopback.
+#[allow(dead_code, reason = "not every test has one")]
+pub struct Gateway {
+    child: Child,
+    pub address: String,
+}
+
+#[allow(dead_code, reason = "not every test has one")]
+impl Gateway {
+    pub fn start(group: &Group) -> Self {
+        let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [grpc, http] = [0, 1].map(|n: usize| held[n].local_addr().unwrap());
+        drop(held);
+        let replicas: Vec<serde_json::Value> = (1..=3)
+            .map(|id: usize| {
+                let orders = format!("127.0.0.1:{}", group.ports[id - 1][1]);
+                serde_json::json!({"replica": id, "center": "a1", "orders": orders})
+            })
+            .collect();
+        let config = serde_json::json!({
+            "cluster": "test", "shard": 0, "center": "a1",
+            "listen": {"grpc": grpc.to_string(), "http": http.to_string()},
+            "replicas": replicas,
+        });
+        let path = group.folder.path().join("gateway.json");
+        std::fs::write(&path, config.to_string()).unwrap();
+        let log = std::fs::File::create(group.folder.path().join("log-gateway")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_trading-core"))
+            .args(["gateway", "--config"])
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            address: grpc.to_string(),
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
