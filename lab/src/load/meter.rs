@@ -206,7 +206,10 @@ mod tests {
         meter.record(&accepted(1, 2, 6), Some(100));
         meter.record(&sent(2), None);
         let sample = meter.sample();
-        assert_eq!((sample.sent, sample.acknowledged, sample.in_flight), (2, 1, 1));
+        assert_eq!(
+            (sample.sent, sample.acknowledged, sample.in_flight),
+            (2, 1, 1)
+        );
     }
 
     #[test]

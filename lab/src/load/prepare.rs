@@ -44,7 +44,11 @@ pub async fn prepare(addresses: &[String], first: u64, accounts: u64) -> Result<
 async fn put(leader: &AdminConnection, control: &Control) -> Result<()> {
     let answer = leader.control(control).await?;
     if !answer.done {
-        bail!("failed to prepare the core: {} ({})", answer.text, answer.code);
+        bail!(
+            "failed to prepare the core: {} ({})",
+            answer.text,
+            answer.code
+        );
     }
     Ok(())
 }
@@ -67,6 +71,9 @@ async fn leader(addresses: &[String]) -> Result<AdminConnection> {
     }
     match last {
         Some(error) => Err(error).context("failed to find a leader that serves"),
-        None => bail!("failed to find a leader that serves within {} s", LIMIT.as_secs()),
+        None => bail!(
+            "failed to find a leader that serves within {} s",
+            LIMIT.as_secs()
+        ),
     }
 }

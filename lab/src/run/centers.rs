@@ -79,8 +79,13 @@ impl Centers {
         for (name, kubeconfig) in kubeconfigs {
             let object = trading_core(kubeconfig, namespace, core)
                 .await
-                .with_context(|| format!("failed to read TradingCore {namespace}/{core} in {name}"))?;
-            let centers = object.data.pointer("/spec/centers").and_then(|c| c.as_array());
+                .with_context(|| {
+                    format!("failed to read TradingCore {namespace}/{core} in {name}")
+                })?;
+            let centers = object
+                .data
+                .pointer("/spec/centers")
+                .and_then(|c| c.as_array());
             let own = centers
                 .into_iter()
                 .flatten()
@@ -152,7 +157,10 @@ impl Centers {
             }
             let open = open.join("; ");
             if Instant::now() > until {
-                bail!("not all conditions were True within {} s: {open}", limit.as_secs());
+                bail!(
+                    "not all conditions were True within {} s: {open}",
+                    limit.as_secs()
+                );
             }
             detail.set(open);
             sleep(CONDITIONS_INTERVAL).await;
@@ -173,7 +181,11 @@ fn not_true(center: &str, object: &DynamicObject) -> Option<String> {
     (!open.is_empty()).then(|| format!("{center}: {}", open.join(", ")))
 }
 
-async fn trading_core(kubeconfig: &std::path::Path, namespace: &str, core: &str) -> Result<DynamicObject> {
+async fn trading_core(
+    kubeconfig: &std::path::Path,
+    namespace: &str,
+    core: &str,
+) -> Result<DynamicObject> {
     let kind = GroupVersionKind::gvk("tricenter.dev", "v1alpha1", "TradingCore");
     let cluster = Cluster::connect(kubeconfig).await?;
     let resource = ApiResource::from_gvk(&kind);
@@ -227,7 +239,10 @@ impl Seen {
     /// The leader that serves, of the highest epoch.
     #[must_use]
     pub fn leader(&self) -> Option<&ReplicaStatus> {
-        let fresh = self.statuses.keys().filter_map(|replica| self.fresh(*replica));
+        let fresh = self
+            .statuses
+            .keys()
+            .filter_map(|replica| self.fresh(*replica));
         fresh
             .filter(|status| status.serving)
             .max_by_key(|status| status.epoch)
@@ -236,12 +251,14 @@ impl Seen {
     /// The entry at which all three replicas have applied the same and hold the same state.
     #[must_use]
     pub fn equal_at(&self) -> Option<u64> {
-        let fresh: Vec<&ReplicaStatus> =
-            self.statuses.keys().filter_map(|r| self.fresh(*r)).collect();
+        let fresh: Vec<&ReplicaStatus> = self
+            .statuses
+            .keys()
+            .filter_map(|r| self.fresh(*r))
+            .collect();
         let first = fresh.first()?;
         let equal = fresh.iter().all(|status| {
-            status.applied_index == first.applied_index
-                && status.history_hash == first.history_hash
+            status.applied_index == first.applied_index && status.history_hash == first.history_hash
         });
         (equal && fresh.len() == self.statuses.len() && fresh.len() > 1)
             .then_some(first.applied_index)
@@ -283,7 +300,10 @@ impl Watch {
                 if let Some(found) = look(&receiver.borrow_and_update()) {
                     return Ok(found);
                 }
-                receiver.changed().await.context("nobody watches the replicas any more")?;
+                receiver
+                    .changed()
+                    .await
+                    .context("nobody watches the replicas any more")?;
             }
         };
         match timeout(limit, looking).await {
@@ -309,7 +329,11 @@ impl Watch {
                 bail!(
                     "failed to see {what} within {} s; last seen: {}",
                     limit.as_secs(),
-                    if told.is_empty() { "nothing".to_owned() } else { told.join("; ") }
+                    if told.is_empty() {
+                        "nothing".to_owned()
+                    } else {
+                        told.join("; ")
+                    }
                 )
             }
         }

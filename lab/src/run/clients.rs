@@ -87,7 +87,11 @@ pub struct Clients(Vec<Process>);
 /// # Errors
 /// When the core refuses.
 pub async fn prepare(centers: &Centers, offer: &Offer) -> Result<()> {
-    let addresses: Vec<String> = centers.all.iter().map(|c| c.administration.clone()).collect();
+    let addresses: Vec<String> = centers
+        .all
+        .iter()
+        .map(|c| c.administration.clone())
+        .collect();
     for process in 0..offer.processes {
         let first = FIRST + process as u64 * NUMBERS_PER_PROCESS;
         crate::load::prepare(&addresses, first, offer.sessions_per_process as u64).await?;
@@ -140,8 +144,13 @@ impl Clients {
                         .with_context(|| format!("failed to create {}", log.display()))?,
                 )
                 .kill_on_drop(true);
-            let mut child = command.spawn().context("failed to start a client process")?;
-            let output = child.stdout.take().context("failed to read a client process")?;
+            let mut child = command
+                .spawn()
+                .context("failed to start a client process")?;
+            let output = child
+                .stdout
+                .take()
+                .context("failed to read a client process")?;
             let samples = Samples::default();
             let sink = samples.clone();
             // Ends with the process, whose output it reads.
@@ -231,7 +240,11 @@ impl Clients {
                 return Ok(());
             }
             if Instant::now() > until {
-                bail!("it did not happen within {} s: {}", limit.as_secs(), self.summary());
+                bail!(
+                    "it did not happen within {} s: {}",
+                    limit.as_secs(),
+                    self.summary()
+                );
             }
             detail.set(self.summary());
             sleep(LOOK).await;
@@ -255,7 +268,10 @@ impl Clients {
 
     fn newest(&self) -> Vec<Sample> {
         let newest = self.0.iter().filter_map(|process| {
-            let samples = process.samples.lock().unwrap_or_else(PoisonError::into_inner);
+            let samples = process
+                .samples
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             samples.back().cloned()
         });
         newest.collect()
@@ -264,7 +280,10 @@ impl Clients {
     /// Orders acknowledged a second, over the last second.
     fn rate(&self) -> u64 {
         let rates = self.0.iter().map(|process| {
-            let samples = process.samples.lock().unwrap_or_else(PoisonError::into_inner);
+            let samples = process
+                .samples
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             rate_of(samples.iter())
         });
         rates.sum()
@@ -286,7 +305,10 @@ impl Clients {
     /// The slowest process' latencies; percentiles of several cannot be added up.
     #[must_use]
     pub fn latency(&self) -> Option<Percentiles> {
-        let slowest = self.newest().into_iter().max_by_key(|sample| sample.p99_us)?;
+        let slowest = self
+            .newest()
+            .into_iter()
+            .max_by_key(|sample| sample.p99_us)?;
         Some(Percentiles {
             p50_us: slowest.p50_us,
             p99_us: slowest.p99_us,
@@ -315,7 +337,10 @@ impl Clients {
                 .await
                 .with_context(|| format!("client process {number} did not stop"))??;
             if !status.success() {
-                bail!("client process {number} failed: {status}; see {}", process.log.display());
+                bail!(
+                    "client process {number} failed: {status}; see {}",
+                    process.log.display()
+                );
             }
             let file = File::open(&process.history)
                 .with_context(|| format!("failed to open {}", process.history.display()))?;

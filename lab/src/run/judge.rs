@@ -39,7 +39,9 @@ pub async fn judge(
     histories: &[History],
     detail: &Detail,
 ) -> Result<Judged> {
-    let leader = watch.leader().context("failed to find a leader whose log could be read")?;
+    let leader = watch
+        .leader()
+        .context("failed to find a leader whose log could be read")?;
     let address = &centers.get(&leader.center)?.administration;
     let connection = AdminConnection::connect(address).await?;
     let mut reader = connection.read_log(LogIndex(1)).await?;
@@ -61,7 +63,10 @@ pub async fn judge(
         }
     }
     let Some(end) = ended else {
-        bail!("failed to read the log: it breaks off after entry {}", log.last_index());
+        bail!(
+            "failed to read the log: it breaks off after entry {}",
+            log.last_index()
+        );
     };
     log.compare(&end.history_hash)?;
     let verdict = check(&log, histories);
@@ -196,14 +201,19 @@ pub fn machine() -> Machine {
     let memory_kib = std::fs::read_to_string("/proc/meminfo")
         .ok()
         .and_then(|text| {
-            let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("MemTotal:"))?;
             line.split_whitespace().next()?.parse::<u64>().ok()
         })
         .unwrap_or(0);
     Machine {
         processors: std::thread::available_parallelism().map_or(0, usize::from),
         memory_mib: memory_kib / 1_024,
-        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        kernel: rustix::system::uname()
+            .release()
+            .to_string_lossy()
+            .into_owned(),
     }
 }
 
@@ -212,9 +222,7 @@ mod tests {
     use super::*;
     use crate::run::report::Fault;
     use history::Record;
-    use types::{
-        AccountId, ClOrdId, ClientSeq, LogSeq, OrderId, OutSeq, SessionId, UnixMicros,
-    };
+    use types::{AccountId, ClOrdId, ClientSeq, LogSeq, OrderId, OutSeq, SessionId, UnixMicros};
 
     fn histories() -> Vec<History> {
         let accepted = Record::Received {

@@ -102,7 +102,14 @@ impl Moments {
             *duration = at.saturating_sub(previous);
             previous = previous.max(*at);
         }
-        let [detect_us, fence_us, elect_us, replay_us, reroute_us, first_order_us] = durations;
+        let [
+            detect_us,
+            fence_us,
+            elect_us,
+            replay_us,
+            reroute_us,
+            first_order_us,
+        ] = durations;
         Ok(Legs {
             detect_us,
             fence_us,
@@ -150,27 +157,48 @@ mod tests {
     #[test]
     fn the_legs_add_up_to_the_recovery_time() {
         let legs = observed().legs().unwrap();
-        assert_eq!(legs.named().iter().map(|(_, us)| us).sum::<u64>(), legs.rto_us);
+        assert_eq!(
+            legs.named().iter().map(|(_, us)| us).sum::<u64>(),
+            legs.rto_us
+        );
         assert_eq!(legs.rto_us, 734_000);
         assert_eq!(legs.stamps_out_of_order, 0);
     }
 
     #[test]
     fn a_moment_that_nobody_saw_is_an_error_and_not_zero() {
-        let error = Moments { elected_at_us: 0, ..observed() }.legs().unwrap_err();
+        let error = Moments {
+            elected_at_us: 0,
+            ..observed()
+        }
+        .legs()
+        .unwrap_err();
         assert_eq!(error, LegsError::NotObserved { moment: "election" });
     }
 
     #[test]
     fn clocks_that_differ_are_counted_and_still_add_up() {
-        let legs = Moments { campaigned_at_us: 600_000, ..observed() }.legs().unwrap();
+        let legs = Moments {
+            campaigned_at_us: 600_000,
+            ..observed()
+        }
+        .legs()
+        .unwrap();
         assert_eq!((legs.fence_us, legs.stamps_out_of_order), (0, 1));
-        assert_eq!(legs.named().iter().map(|(_, us)| us).sum::<u64>(), legs.rto_us);
+        assert_eq!(
+            legs.named().iter().map(|(_, us)| us).sum::<u64>(),
+            legs.rto_us
+        );
     }
 
     #[test]
     fn an_order_accepted_before_the_fault_proves_nothing() {
-        let error = Moments { first_order_at_us: 400, ..observed() }.legs().unwrap_err();
+        let error = Moments {
+            first_order_at_us: 400,
+            ..observed()
+        }
+        .legs()
+        .unwrap_err();
         assert_eq!(error, LegsError::BeforeFault { early_us: 600 });
     }
 }

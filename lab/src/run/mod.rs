@@ -69,11 +69,17 @@ pub async fn run(
     let step = progress.begin("accounts");
     let leader = watch
         .wait_for(HEALTHY_LIMIT, "a leader with every voter in step", |seen| {
-            seen.leader().filter(|leader| leader.all_voters_in_step).cloned()
+            seen.leader()
+                .filter(|leader| leader.all_voters_in_step)
+                .cloned()
         })
         .await?;
     clients::prepare(centers, &options.offer).await?;
-    steps.done(step, "accounts", &format!("{} leads in {}", leader.replica, leader.center));
+    steps.done(
+        step,
+        "accounts",
+        &format!("{} leads in {}", leader.replica, leader.center),
+    );
 
     let step = progress.begin("orders");
     let mut clients = Clients::start(centers, &options.offer, &options.folder).await?;
@@ -87,10 +93,15 @@ pub async fn run(
     steps.done(step, "orders", &clients.summary());
 
     let step = progress.begin("failover");
-    let leader = watch.leader().context("failed to find the leader before the fault")?;
+    let leader = watch
+        .leader()
+        .context("failed to find the leader before the fault")?;
     let fault_at_us = destroyer.destroy(centers, &leader.center).await?;
     let fault_at = Instant::now();
-    step.detail().set(format!("{} is gone; waiting for a new leader", leader.center));
+    step.detail().set(format!(
+        "{} is gone; waiting for a new leader",
+        leader.center
+    ));
     let new = watch
         .wait_for(FAILOVER_LIMIT, "a leader of a newer epoch", |seen| {
             let newer = seen.leader().filter(|new| new.epoch > leader.epoch);
@@ -101,11 +112,15 @@ pub async fn run(
         Ok(new) => new,
         Err(error) => {
             // The center is brought back whatever else went wrong.
-            destroyer.restore(centers, &leader.center, &step.detail()).await?;
+            destroyer
+                .restore(centers, &leader.center, &step.detail())
+                .await?;
             return Err(error);
         }
     };
-    let first = clients.wait_for_epoch(new.epoch, FAILOVER_LIMIT, &step.detail()).await;
+    let first = clients
+        .wait_for_epoch(new.epoch, FAILOVER_LIMIT, &step.detail())
+        .await;
     let full_load = match &first {
         Ok(()) => clients
             .wait_for_rate(full, FULL_LOAD_LIMIT, &step.detail())
@@ -122,7 +137,9 @@ pub async fn run(
 
     let step = progress.begin("center back");
     let back_at = Instant::now();
-    destroyer.restore(centers, &leader.center, &step.detail()).await?;
+    destroyer
+        .restore(centers, &leader.center, &step.detail())
+        .await?;
     step.detail().set("waiting until its replica is in step");
     let caught_up = watch
         .wait_for(RECOVERY_LIMIT, "the center's replica in step", |seen| {
@@ -130,7 +147,9 @@ pub async fn run(
         })
         .await
         .map(|()| back_at.elapsed());
-    let conditions = centers.wait_until_all_true(RECOVERY_LIMIT, &step.detail()).await;
+    let conditions = centers
+        .wait_until_all_true(RECOVERY_LIMIT, &step.detail())
+        .await;
     let conditions = conditions.map(|()| back_at.elapsed());
     steps.done(
         step,
@@ -142,9 +161,17 @@ pub async fn run(
     let histories = clients.stop(&step.detail()).await?;
     step.detail().set("comparing the replicas' states");
     let equal_at = watch
-        .wait_for(HEALTHY_LIMIT, "equal states on all replicas", Seen::equal_at)
+        .wait_for(
+            HEALTHY_LIMIT,
+            "equal states on all replicas",
+            Seen::equal_at,
+        )
         .await;
-    steps.done(step, "last orders", &format!("{} histories", histories.len()));
+    steps.done(
+        step,
+        "last orders",
+        &format!("{} histories", histories.len()),
+    );
 
     let step = progress.begin("witness");
     let judged = judge::judge(centers, &watch, &histories, &step.detail()).await?;
@@ -233,8 +260,7 @@ pub fn write_report(report: &Report, path: &std::path::Path) -> Result<()> {
     let temporary = path.with_extension("json.tmp");
     std::fs::write(&temporary, text + "\n")
         .with_context(|| format!("failed to write {}", temporary.display()))?;
-    std::fs::rename(&temporary, path)
-        .with_context(|| format!("failed to write {}", path.display()))
+    std::fs::rename(&temporary, path).with_context(|| format!("failed to write {}", path.display()))
 }
 
 /// Refuses what cannot make sense.

@@ -164,7 +164,9 @@ impl Report {
             }
             None => row("legs", "not observed"),
         }
-        let full_load = self.full_load_us.map_or_else(|| "not reached".to_owned(), milliseconds);
+        let full_load = self
+            .full_load_us
+            .map_or_else(|| "not reached".to_owned(), milliseconds);
         row("full load again", &full_load);
         row("RPO (orders lost)", &self.orders.lost.to_string());
         row("orders sent", &self.orders.sent.to_string());
@@ -174,8 +176,14 @@ impl Report {
         row("  lost", &self.orders.lost.to_string());
         row("  doubled", &self.orders.doubled.to_string());
         if let Some(recovery) = &self.recovery {
-            row("center back, caught up", &milliseconds(recovery.caught_up_ms * 1_000));
-            row("center back, all True", &milliseconds(recovery.conditions_true_ms * 1_000));
+            row(
+                "center back, caught up",
+                &milliseconds(recovery.caught_up_ms * 1_000),
+            );
+            row(
+                "center back, all True",
+                &milliseconds(recovery.conditions_true_ms * 1_000),
+            );
         }
         let fault = &self.fault;
         let how = match fault.kind {
