@@ -4,16 +4,23 @@ use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use lab::ground::address_plan::{Center, Direction, Link};
 use lab::ground::cgroup::Group;
 use lab::ground::components::Component;
 use lab::ground::links::{Delay, LinkControl};
-use lab::ground::state::{Folder, Phase};
+use lab::ground::state::{Folder, LabState, Phase};
 use lab::ground::{self, Extent, Outcome, images, init, materials, power, status};
+use lab::load;
 use lab::progress::{Detail, Progress, Style};
+use lab::run::centers::Centers;
+use lab::run::clients::Offer;
+use lab::run::fault::Destroyer;
+use lab::run::report::Verdict;
+use lab::run::{self, Options};
 use lab_parts::Stop;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -36,6 +43,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Builds the lab, lets orders flow, destroys the leader's center, and tells what it cost
+    Run(RunArguments),
+    /// The order load by itself
+    Load {
+        #[command(subcommand)]
+        command: LoadCommand,
+    },
     /// Builds the lab, or what is missing of it, and waits until it is ready
     Up {
         /// Only the three clusters and their links, without operators and trading core
@@ -95,6 +109,59 @@ enum Command {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+}
+
+#[derive(Args, Clone)]
+struct RunArguments {
+    /// Orders a second, over all clients
+    #[arg(long, default_value_t = 400)]
+    rate: u64,
+    /// Client processes
+    #[arg(long, default_value_t = 4)]
+    processes: usize,
+    /// Sessions in each of them
+    #[arg(long, default_value_t = 4)]
+    sessions: usize,
+    /// How long orders flow before the center is destroyed
+    #[arg(long, default_value_t = 10)]
+    steady_seconds: u64,
+    /// Seed of the orders
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The run fails when trading is back later than this
+    #[arg(long, default_value_t = 5_000)]
+    rto_ms_max: u64,
+    /// Where the result is written as JSON; in the lab's folder if left out
+    #[arg(long)]
+    report: Option<PathBuf>,
+    /// A cluster of your own, CENTER=FILE, instead of the lab's; repeat it for each center. There
+    /// the trading pods of the leader's center are deleted, not the center
+    #[arg(long = "kubeconfig", value_parser = pair::<PathBuf>)]
+    kubeconfigs: Vec<(String, PathBuf)>,
+    /// Where clients reach a center's entry, CENTER=HOST:PORT; for each --kubeconfig
+    #[arg(long = "entry", value_parser = pair::<String>)]
+    entries: Vec<(String, String)>,
+    /// Namespace of the `TradingCore` on clusters of your own
+    #[arg(long, default_value = "trading")]
+    namespace: String,
+    /// Its name
+    #[arg(long, default_value = "core")]
+    core: String,
+}
+
+#[derive(Subcommand)]
+enum LoadCommand {
+    /// One client process
+    Client(load::Arguments),
+}
+
+fn pair<T: From<String>>(text: &str) -> Result<(String, T), String> {
+    match text.split_once('=') {
+        Some((center, value)) if !center.is_empty() && !value.is_empty() => {
+            Ok((center.to_owned(), T::from(value.to_owned())))
+        }
+        _ => Err("use CENTER=VALUE, such as a1=/path/to/file".to_owned()),
+    }
 }
 
 #[derive(Subcommand)]
@@ -245,6 +312,18 @@ fn run(command: Command, style: Style) -> anyhow::Result<ExitCode> {
 async fn run_async(command: Command, style: Style) -> anyhow::Result<ExitCode> {
     let folder = Folder::from_environment();
     match command {
+        Command::Run(arguments) => return run_all(&folder, arguments, style).await,
+        Command::Load { command } => {
+            let LoadCommand::Client(arguments) = command;
+            tracing_subscriber::fmt()
+                .with_writer(std::io::stderr)
+                .with_env_filter(
+                    tracing_subscriber::EnvFilter::try_from_default_env()
+                        .unwrap_or_else(|_| "info".into()),
+                )
+                .init();
+            load::run(arguments).await?;
+        }
         Command::Up { ground_only } => {
             let extent = match ground_only {
                 true => Extent::Ground,
@@ -331,6 +410,91 @@ async fn up(folder: &Folder, extent: Extent, style: Style) -> anyhow::Result<Exi
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// `lab run`; Ctrl-C ends the load and gives back what was destroyed.
+async fn run_all(
+    folder: &Folder,
+    arguments: RunArguments,
+    style: Style,
+) -> anyhow::Result<ExitCode> {
+    let options = Options {
+        offer: Offer {
+            processes: arguments.processes,
+            sessions_per_process: arguments.sessions,
+            per_second: arguments.rate,
+            seed: arguments.seed,
+        },
+        steady: Duration::from_secs(arguments.steady_seconds),
+        rto_ms_max: arguments.rto_ms_max,
+        folder: folder.path().to_owned(),
+    };
+    run::validate(&options)?;
+    let own_clusters = !arguments.kubeconfigs.is_empty();
+    let report_path = arguments
+        .report
+        .clone()
+        .unwrap_or_else(|| folder.path().join("report.json"));
+    let stop = Stop::default();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let progress = match own_clusters {
+        true => Progress::new(style, run::STEPS),
+        false => Progress::new(style, ground::up::STEPS + run::STEPS),
+    };
+    let whole = async {
+        let (centers, destroyer) = if own_clusters {
+            std::fs::create_dir_all(folder.path())
+                .with_context(|| format!("failed to create {}", folder.path().display()))?;
+            let kubeconfigs = arguments.kubeconfigs.iter().cloned().collect();
+            let entries = arguments.entries.iter().cloned().collect();
+            let (namespace, core) = (&arguments.namespace, &arguments.core);
+            let centers = Centers::of_clusters(&kubeconfigs, &entries, namespace, core).await?;
+            (centers, Destroyer::Clusters)
+        } else {
+            ground::up(folder, Extent::Whole, &progress, &stop).await?;
+            (Centers::of_lab(folder), Destroyer::Lab(folder.clone()))
+        };
+        run::run(&centers, &destroyer, &options, &progress).await
+    };
+    let finished = tokio::select! {
+        finished = whole => Some(finished),
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+    };
+    let Some(finished) = finished else {
+        stop.stop();
+        progress.say("interrupted: the load has ended");
+        match folder.read() {
+            Ok(Some(state)) if state.phase == Phase::Building => {
+                progress.say("what was begun of the lab is removed");
+                ground::down(folder, false, &Progress::new(style, 3)).await?;
+            }
+            Ok(Some(state)) if !own_clusters => restore(folder, &state, style).await?,
+            _ => {}
+        }
+        return Ok(ExitCode::from(INTERRUPTED));
+    };
+    let report = finished?;
+    run::write_report(&report, &report_path)?;
+    print(report.table().as_bytes())?;
+    print(format!("  written to {}\n", report_path.display()).as_bytes())?;
+    Ok(match report.verdict {
+        Verdict::Passed => ExitCode::SUCCESS,
+        Verdict::Failed | Verdict::Inconclusive => ExitCode::FAILURE,
+    })
+}
+
+/// Powers on what an interrupted run left off.
+async fn restore(folder: &Folder, state: &LabState, style: Style) -> anyhow::Result<()> {
+    for center in &state.centers {
+        if center.process.is_none_or(|process| !process.is_alive()) {
+            let step = Progress::new(style, 1).begin(&format!("power on {}", center.name));
+            power::center_on(folder, center.name, &step.detail()).await?;
+            step.finish("all components serve");
+        }
+    }
+    Ok(())
 }
 
 async fn show_status(folder: &Folder, output: Output) -> anyhow::Result<ExitCode> {
