@@ -90,6 +90,9 @@ pub struct Probe {
 
 impl Probes for Probe {
     fn metrics(&self) -> Result<Vec<u8>, String> {
+        let view = self.view.borrow().clone();
+        let leader = view.leader().map(|link| (link.replica, link.epoch));
+        self.metrics.show_leader(leader, view.heard());
         self.metrics.render().map_err(|error| error.to_string())
     }
 
@@ -138,7 +141,6 @@ impl Gateway {
                 shard: config.shard,
                 replica: replica.clone(),
                 view: sender.clone(),
-                metrics: metrics.clone(),
             };
             tokio::spawn(follower.run(follow.clone()));
         }

@@ -2,7 +2,6 @@
 
 use crate::config::ReplicaAddress;
 use crate::leader::{Heard, View};
-use crate::metrics::Metrics;
 use client::admin::{AdminConnection, AdminError};
 use protocol::admin::ReplicaStatus;
 use std::sync::Arc;
@@ -26,7 +25,6 @@ pub(crate) struct Follower {
     pub shard: u16,
     pub replica: ReplicaAddress,
     pub view: Arc<watch::Sender<View<Channel>>>,
-    pub metrics: Arc<Metrics>,
 }
 
 impl Follower {
@@ -40,7 +38,6 @@ impl Follower {
             };
             let id = ReplicaId(self.replica.replica);
             self.view.send_if_modified(|view| view.lose(id));
-            self.show();
             tracing::debug!(replica = %id, reason = %ended, "replica lost");
             // Reconnecting is timed, not awaited: nothing tells when a replica is back.
             tokio::select! {
@@ -78,7 +75,6 @@ impl Follower {
                 let serving = status.serving;
                 tracing::info!(replica = %id, epoch = status.epoch, serving, "leader changed");
             }
-            self.show();
         }
         Ok("the replica ended the watch".to_owned())
     }
@@ -93,11 +89,5 @@ impl Follower {
                 self.replica.orders, theirs.2, theirs.1, theirs.0, ours.2, ours.1, ours.0
             )
         })
-    }
-
-    fn show(&self) {
-        let view = self.view.borrow();
-        let leader = view.leader().map(|link| (link.replica, link.epoch));
-        self.metrics.show_leader(leader, view.heard());
     }
 }
