@@ -131,6 +131,9 @@ struct RunArguments {
     /// The run fails when trading is back later than this
     #[arg(long, default_value_t = 5_000)]
     rto_ms_max: u64,
+    /// What is done to the leader
+    #[arg(long, value_enum, default_value_t = FaultChoice::CenterPower)]
+    fault: FaultChoice,
     /// Where the result is written as JSON; in the lab's folder if left out
     #[arg(long)]
     report: Option<PathBuf>,
@@ -147,6 +150,14 @@ struct RunArguments {
     /// Its name
     #[arg(long, default_value = "core")]
     core: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FaultChoice {
+    /// Its center loses its link, then its power
+    CenterPower,
+    /// Every API server and etcd is killed, and some time later the leader's process
+    LeaderProcess,
 }
 
 #[derive(Subcommand)]
@@ -453,7 +464,11 @@ async fn run_all(
             (centers, Destroyer::Clusters)
         } else {
             ground::up(folder, Extent::Whole, &progress, &stop).await?;
-            (Centers::of_lab(folder), Destroyer::Lab(folder.clone()))
+            let destroyer = match arguments.fault {
+                FaultChoice::CenterPower => Destroyer::CenterPower(folder.clone()),
+                FaultChoice::LeaderProcess => Destroyer::LeaderProcess(folder.clone()),
+            };
+            (Centers::of_lab(folder), destroyer)
         };
         run::run(&centers, &destroyer, &options, &progress).await
     };
@@ -493,6 +508,9 @@ async fn restore(folder: &Folder, state: &LabState, style: Style) -> anyhow::Res
             power::center_on(folder, center.name, &step.detail()).await?;
             step.finish("all components serve");
         }
+        let step = Progress::new(style, 1).begin(&format!("control plane of {}", center.name));
+        power::start_control_plane(folder, center.name, &step.detail()).await?;
+        step.finish("serves");
     }
     Ok(())
 }

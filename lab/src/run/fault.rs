@@ -11,10 +11,12 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams};
 
-/// How centers are destroyed here.
+/// How the leader is taken away here.
 pub enum Destroyer {
     /// The lab's centers: link first, then power.
-    Lab(Folder),
+    CenterPower(Folder),
+    /// The lab's control planes, all of them; then the leader's process.
+    LeaderProcess(Folder),
     /// Clusters of somebody else: only the trading pods, by force and without grace.
     Clusters,
 }
@@ -24,18 +26,37 @@ impl Destroyer {
     #[must_use]
     pub fn kind(&self) -> Fault {
         match self {
-            Self::Lab(_) => Fault::CenterPowerOff,
+            Self::CenterPower(_) => Fault::CenterPowerOff,
+            Self::LeaderProcess(_) => Fault::LeaderProcessWithoutControlPlanes,
             Self::Clusters => Fault::TradingPodsDeleted,
         }
     }
 
-    /// Destroys a center. Gives back when, in microseconds since 1970.
+    /// What goes before the fault and must not touch trading. Says whether there was anything.
     ///
     /// # Errors
-    /// When it could not be done; the center may be half gone then.
+    /// When it could not be done.
+    pub async fn prepare(&self) -> Result<bool> {
+        let Self::LeaderProcess(folder) = self else {
+            return Ok(false);
+        };
+        for center in Center::ALL {
+            power::stop_control_plane(folder, center).await?;
+        }
+        Ok(true)
+    }
+
+    /// Destroys. Gives back when, in microseconds since 1970.
+    ///
+    /// # Errors
+    /// When it could not be done; a center may be half gone then.
     pub async fn destroy(&self, centers: &Centers, center: &str) -> Result<u64> {
         match self {
-            Self::Lab(folder) => power::center_off(folder, known(center)?).await,
+            Self::CenterPower(folder) => power::center_off(folder, known(center)?).await,
+            Self::LeaderProcess(folder) => {
+                let pod = format!("{}-replica-0", centers.core);
+                power::kill_container(folder, known(center)?, &centers.namespace, &pod).await
+            }
             Self::Clusters => {
                 let access = centers.get(center)?;
                 let cluster = Cluster::connect(&access.kubeconfig).await?;
@@ -51,14 +72,20 @@ impl Destroyer {
         }
     }
 
-    /// Gives a center back.
+    /// Gives back what was taken away.
     ///
     /// # Errors
     /// When it does not come up.
-    pub async fn restore(&self, _centers: &Centers, center: &str, detail: &Detail) -> Result<()> {
+    pub async fn restore(&self, center: &str, detail: &Detail) -> Result<()> {
         match self {
-            Self::Lab(folder) => power::center_on(folder, known(center)?, detail).await,
-            // Its controllers make the pods again by themselves.
+            Self::CenterPower(folder) => power::center_on(folder, known(center)?, detail).await,
+            Self::LeaderProcess(folder) => {
+                for center in Center::ALL {
+                    power::start_control_plane(folder, center, detail).await?;
+                }
+                Ok(())
+            }
+            // Their controllers make the pods again by themselves.
             Self::Clusters => Ok(()),
         }
     }

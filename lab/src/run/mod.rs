@@ -93,6 +93,15 @@ pub async fn run(
     steps.done(step, "orders", &clients.summary());
 
     let step = progress.begin("failover");
+    if destroyer.prepare().await? {
+        step.detail()
+            .set("every control plane is dead; orders go on");
+        clients.watch_for(options.steady, &step.detail()).await?;
+        clients
+            .wait_for_rate(full, FULL_LOAD_LIMIT, &step.detail())
+            .await
+            .context("orders did not go on without the control planes")?;
+    }
     let leader = watch
         .leader()
         .context("failed to find the leader before the fault")?;
@@ -112,9 +121,7 @@ pub async fn run(
         Ok(new) => new,
         Err(error) => {
             // The center is brought back whatever else went wrong.
-            destroyer
-                .restore(centers, &leader.center, &step.detail())
-                .await?;
+            destroyer.restore(&leader.center, &step.detail()).await?;
             return Err(error);
         }
     };
@@ -137,9 +144,7 @@ pub async fn run(
 
     let step = progress.begin("center back");
     let back_at = Instant::now();
-    destroyer
-        .restore(centers, &leader.center, &step.detail())
-        .await?;
+    destroyer.restore(&leader.center, &step.detail()).await?;
     step.detail().set("waiting until its replica is in step");
     let caught_up = watch
         .wait_for(RECOVERY_LIMIT, "the center's replica in step", |seen| {

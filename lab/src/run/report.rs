@@ -23,6 +23,8 @@ pub enum Verdict {
 pub enum Fault {
     /// The lab cut the center's link and then its power.
     CenterPowerOff,
+    /// Every API server and etcd was killed before; then the leader's process was, by SIGKILL.
+    LeaderProcessWithoutControlPlanes,
     /// On clusters that are not the lab's: the center's trading pods were deleted by force.
     TradingPodsDeleted,
 }
@@ -188,6 +190,9 @@ impl Report {
         let fault = &self.fault;
         let how = match fault.kind {
             Fault::CenterPowerOff => "lost its link and its power",
+            Fault::LeaderProcessWithoutControlPlanes => {
+                "lost its leader's process, after every control plane"
+            }
             Fault::TradingPodsDeleted => "lost its trading pods",
         };
         let mut head = format!(
