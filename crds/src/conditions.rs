@@ -3,21 +3,20 @@
 //! | type | True means |
 //! | --- | --- |
 //! | `Ready` | this center runs what the object asks for, and the core serves orders |
-//! | `Progressing` | this center's objects are still becoming what the object asks for |
 //! | `Available` | a leader serves orders |
 //! | `LeaderKnown` | the replicas agree on who leads |
 //! | `ReplicasInStep` | every replica follows closely and none differs in content |
 //! | `RpoZero` | the loss of any one center would lose no acknowledged order |
 //! | `EntryReady` | this center's entry takes clients |
 //!
-//! Without data a condition is `Unknown`, never `True`.
+//! Without data a condition is `Unknown`, never `True`. Two more are there only while they hold, as
+//! the kstatus convention wants it: `Reconciling` (this center's objects are still becoming what the
+//! object asks for) and `Stalled` (they cannot without help).
 
 use crate::{Condition, ConditionStatus};
 
 /// This center runs what the object asks for, and the core serves orders.
 pub const READY: &str = "Ready";
-/// This center's objects are still becoming what the object asks for.
-pub const PROGRESSING: &str = "Progressing";
 /// A leader serves orders.
 pub const AVAILABLE: &str = "Available";
 /// The replicas agree on who leads.
@@ -29,10 +28,14 @@ pub const RPO_ZERO: &str = "RpoZero";
 /// This center's entry takes clients.
 pub const ENTRY_READY: &str = "EntryReady";
 
-/// Every type, in the order in which they are written.
-pub const TYPES: [&str; 7] = [
+/// This center's objects are still becoming what the object asks for. Absent otherwise.
+pub const RECONCILING: &str = "Reconciling";
+/// This center's objects cannot become what the object asks for without help. Absent otherwise.
+pub const STALLED: &str = "Stalled";
+
+/// Every type that is always there, in the order in which they are written.
+pub const TYPES: [&str; 6] = [
     READY,
-    PROGRESSING,
     AVAILABLE,
     LEADER_KNOWN,
     REPLICAS_IN_STEP,
@@ -87,7 +90,7 @@ pub mod reasons {
 /// What a condition should say now, before it is compared with what it said before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// One of [`TYPES`].
+    /// One of [`TYPES`], [`RECONCILING`] or [`STALLED`].
     pub type_: &'static str,
     /// Whether it holds.
     pub status: ConditionStatus,

@@ -403,8 +403,8 @@ pub struct TradingCoreStatus {
     /// The generation of the object that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The conditions: Ready, Progressing, Available, LeaderKnown, ReplicasInStep, RpoZero and
-    /// EntryReady. Without data a condition is Unknown.
+    /// The conditions: Ready, Available, LeaderKnown, ReplicasInStep, RpoZero and EntryReady, and
+    /// Reconciling or Stalled only while they hold. Without data a condition is Unknown.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The number of the replica that leads. Absent when none is known.
