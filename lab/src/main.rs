@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use lab::run::centers::Centers;
 use lab::run::clients::Offer;
 use lab::run::fault::Destroyer;
 use lab::run::report::Verdict;
-use lab::run::{self, Options};
+use lab::run::{self, Options, judge};
 use lab_parts::Stop;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -164,6 +164,27 @@ enum FaultChoice {
 enum LoadCommand {
     /// One client process
     Client(load::Arguments),
+    /// Lists what the load trades and opens its accounts
+    Prepare {
+        /// A replica's orders address, HOST:PORT; repeat it for the others
+        #[arg(long = "replica", required = true)]
+        replicas: Vec<String>,
+        /// First account
+        #[arg(long)]
+        account: u64,
+        /// How many
+        #[arg(long, default_value_t = 1)]
+        accounts: u64,
+    },
+    /// Holds histories of clients against the leader's log; exits with 1 unless all is well
+    Check {
+        /// The leader's orders address, HOST:PORT
+        #[arg(long)]
+        leader: String,
+        /// What clients wrote down
+        #[arg(required = true)]
+        histories: Vec<PathBuf>,
+    },
 }
 
 fn pair<T: From<String>>(text: &str) -> Result<(String, T), String> {
@@ -324,17 +345,7 @@ async fn run_async(command: Command, style: Style) -> anyhow::Result<ExitCode> {
     let folder = Folder::from_environment();
     match command {
         Command::Run(arguments) => return run_all(&folder, arguments, style).await,
-        Command::Load { command } => {
-            let LoadCommand::Client(arguments) = command;
-            tracing_subscriber::fmt()
-                .with_writer(std::io::stderr)
-                .with_env_filter(
-                    tracing_subscriber::EnvFilter::try_from_default_env()
-                        .unwrap_or_else(|_| "info".into()),
-                )
-                .init();
-            load::run(arguments).await?;
-        }
+        Command::Load { command } => return load(command).await,
         Command::Up { ground_only } => {
             let extent = match ground_only {
                 true => Extent::Ground,
@@ -421,6 +432,40 @@ async fn up(folder: &Folder, extent: Extent, style: Style) -> anyhow::Result<Exi
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn load(command: LoadCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        LoadCommand::Client(arguments) => {
+            let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+            tracing_subscriber::fmt()
+                .with_writer(std::io::stderr)
+                .with_env_filter(filter.unwrap_or_else(|_| "info".into()))
+                .init();
+            load::run(arguments).await?;
+        }
+        LoadCommand::Prepare {
+            replicas,
+            account,
+            accounts,
+        } => load::prepare(&replicas, account, accounts).await?,
+        LoadCommand::Check { leader, histories } => {
+            let histories: anyhow::Result<Vec<_>> =
+                histories.iter().map(|path| read(path)).collect();
+            let judged = judge::judge_at(&leader, &histories?, &Detail::default()).await?;
+            print(format!("{}\n", serde_json::to_string_pretty(&judged.verdict)?).as_bytes())?;
+            if !judged.verdict.is_clean() {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path) -> anyhow::Result<history::History> {
+    let failed = || format!("failed to read {}", path.display());
+    let file = std::fs::File::open(path).with_context(failed)?;
+    history::read_history(std::io::BufReader::new(file)).with_context(failed)
 }
 
 /// `lab run`; Ctrl-C ends the load and gives back what was destroyed.

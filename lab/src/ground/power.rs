@@ -131,7 +131,11 @@ pub async fn import_images(
 /// Raises a furnished center's leg and boots it. Returns once its first process answers.
 pub async fn boot(folder: &Folder, center: Center) -> anyhow::Result<ProcessIdentity> {
     network::raise_leg(center).await?;
-    Hierarchies::observe()?.create(&Group::system(center))?;
+    let hierarchies = Hierarchies::observe()?;
+    // The groups of an earlier life's containers: a kubelet tries each of them for seconds before
+    // it starts its first pod.
+    hierarchies.remove(&Group::center(center))?;
+    hierarchies.create(&Group::system(center))?;
     let log_path = folder.center(center).join("init.log");
     let log = fs::File::create(&log_path)
         .with_context(|| format!("failed to create {}", log_path.display()))?;

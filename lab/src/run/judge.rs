@@ -42,7 +42,19 @@ pub async fn judge(
     let leader = watch
         .leader()
         .context("failed to find a leader whose log could be read")?;
-    let address = &centers.get(&leader.center)?.administration;
+    judge_at(
+        &centers.get(&leader.center)?.administration,
+        histories,
+        detail,
+    )
+    .await
+}
+
+/// The same with a leader whose address is known.
+///
+/// # Errors
+/// As [`judge`].
+pub async fn judge_at(address: &str, histories: &[History], detail: &Detail) -> Result<Judged> {
     let connection = AdminConnection::connect(address).await?;
     let mut reader = connection.read_log(LogIndex(1)).await?;
     let mut log = Log::new();
