@@ -61,7 +61,12 @@ fn holds(report: &Value) {
     let rto_us = report["legs"]["rto_us"].as_u64().unwrap();
     assert!(rto_us > 0 && rto_us <= 5_000_000, "RTO {rto_us} µs");
     assert_ne!(report["fault"]["old_leader"], report["fault"]["new_leader"]);
-    assert!(report["recovery"]["hashes_equal_at_index"].as_u64().unwrap() > 0);
+    assert!(
+        report["recovery"]["hashes_equal_at_index"]
+            .as_u64()
+            .unwrap()
+            > 0
+    );
 }
 
 #[test]

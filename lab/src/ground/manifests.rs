@@ -128,6 +128,8 @@ pub fn gateway_class(namespace: &str) -> Vec<Value> {
                 "provider": {"type": "Kubernetes", "kubernetes": {
                     "envoyService": {
                         "type": "NodePort",
+                        // Refuses where no Envoy is ready; "Local" would drop in silence.
+                        "externalTrafficPolicy": "Cluster",
                         "patch": {"type": "StrategicMerge", "value": {"spec": {"ports": [
                             {"port": ENTRY_PORT, "nodePort": ENTRY_NODE_PORT, "protocol": "TCP"},
                         ]}}},
