@@ -298,6 +298,7 @@ impl<'a> Session<'a> {
         log: &Log,
         verdict: &mut Verdict,
     ) {
+        let gone = |request: ClientSeq| !log.effects.contains_key(&(id, request));
         match log.messages.get(&(id, number)) {
             Some(logged) if logged == message => {}
             Some(logged) => {
@@ -309,8 +310,8 @@ impl<'a> Session<'a> {
                 });
             }
             None if message.log_seq <= log.hidden => {}
-            // An answer that is gone is counted as lost already.
-            None if message.in_reply_to.is_some() => {}
+            // The whole request is gone: it is counted as lost already.
+            None if message.in_reply_to.is_some_and(gone) => {}
             None => {
                 verdict.contradictions += 1;
                 verdict.find(|| format!("session {id}: message {number} is not in the log"));
@@ -367,7 +368,7 @@ mod tests {
     use types::{
         AccountId, Batch, ClOrdId, ClientCommand, Command, Control, Event, LogIndex, Money,
         NewOrder, OrderId, OrderKind, Price, Quantity, SelfTradePrevention, Side, SymbolId,
-        TimeInForce, encode_batch,
+        TimeInForce, TradeId, encode_batch,
     };
 
     const SESSION: SessionId = SessionId(7);
@@ -554,6 +555,27 @@ mod tests {
         let verdict = check(&log, &[history]);
         assert_eq!(verdict.contradictions, 1);
         assert!(verdict.findings[0].contains("the log says"), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_fill_that_the_log_lacks_though_it_has_the_order_is_a_contradiction() {
+        let (log, mut history) = honest(&[new_order("A")]);
+        history.records.push(received(SeenMessage {
+            out_seq: OutSeq(2),
+            in_reply_to: Some(ClientSeq(1)),
+            log_seq: LogSeq(4),
+            epoch: Epoch(1),
+            report: SeenReport::Filled {
+                cl_ord_id: ClOrdId::new("A").unwrap(),
+                order_id: OrderId(1),
+                trade_id: TradeId(1),
+                price: Price(100_000),
+                quantity: Quantity(100),
+                remaining: Quantity(0),
+            },
+        }));
+        let verdict = check(&log, &[history]);
+        assert_eq!((verdict.lost, verdict.contradictions), (0, 1));
     }
 
     #[test]
