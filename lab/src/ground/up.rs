@@ -350,7 +350,8 @@ fn objects(center: Center, materials: &Materials) -> anyhow::Result<Vec<serde_js
     for path in [&materials.gateway.crds, &materials.gateway.gateway] {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("failed to read {}", path.display()))?;
-        all.extend(manifests::read(&path.display().to_string(), &text)?);
+        let objects = manifests::read(&path.display().to_string(), &text)?;
+        all.extend(manifests::with_eager_probes(objects));
     }
     all.extend(manifests::gateway_class(materials.gateway.namespace));
     Ok(all)
