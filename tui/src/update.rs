@@ -261,3 +261,207 @@ fn pass_seconds(model: &mut Model) {
     }
     model.last_second = model.last_second.max(complete);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::Language;
+    use crate::model::{Center, LegsSource, Standing};
+    use crate::scenes::{self, SECOND_US, follower, leader, see, send, tick};
+
+    const LANGUAGE: Language = Language::English;
+
+    #[test]
+    fn keys_select_centers_and_never_one_that_is_not_there() {
+        let mut model = scenes::no_data(LANGUAGE);
+        for (key, selected) in [
+            (Key::Next, 1),
+            (Key::Next, 2),
+            (Key::Next, 0),
+            (Key::Previous, 2),
+            (Key::Select(1), 1),
+            (Key::Select(7), 1),
+        ] {
+            assert!(update(&mut model, Message::Key(key)).is_empty());
+            assert_eq!(model.selected, selected, "{key:?}");
+        }
+        assert_eq!(
+            update(&mut model, Message::Key(Key::Quit)),
+            [Effect::Quit]
+        );
+    }
+
+    #[test]
+    fn help_opens_and_closes() {
+        let mut model = scenes::no_data(LANGUAGE);
+        for (key, shown) in [
+            (Key::Help, true),
+            (Key::Help, false),
+            (Key::Back, false),
+            (Key::Help, true),
+            (Key::Back, false),
+        ] {
+            update(&mut model, Message::Key(key));
+            assert_eq!(model.shows_help, shown, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn who_leads_follows_from_what_is_heard() {
+        let now_us = scenes::START_US;
+        let standing = |statuses: Vec<(usize, ReplicaStatus)>| {
+            let mut model = scenes::no_data(LANGUAGE);
+            for (center, status) in statuses {
+                see(&mut model, center, now_us, status);
+            }
+            tick(&mut model, now_us);
+            model.standing()
+        };
+        let serving = |center, epoch| Standing::Serving {
+            center,
+            replica: center as u64 + 1,
+            epoch,
+        };
+        let opening = ReplicaStatus {
+            serving: false,
+            ..leader(1, 4, 100)
+        };
+        assert_eq!(standing(vec![]), Standing::Unknown);
+        assert_eq!(standing(vec![(0, leader(0, 3, 100))]), serving(0, 3));
+        // An old leader that has not heard yet does not count.
+        assert_eq!(
+            standing(vec![(0, leader(0, 3, 100)), (1, leader(1, 4, 100))]),
+            serving(1, 4)
+        );
+        assert_eq!(
+            standing(vec![(0, leader(0, 3, 100)), (1, follower(1, 0, 4, 100))]),
+            Standing::Electing { epoch: 4 }
+        );
+        assert_eq!(standing(vec![(1, opening)]), Standing::Electing { epoch: 4 });
+        // A follower names a leader that we do not hear: that is our blindness, not a failover.
+        assert_eq!(
+            standing(vec![(1, follower(1, 1, 3, 100))]),
+            Standing::Unknown
+        );
+    }
+
+    #[test]
+    fn nothing_old_counts_as_known() {
+        let mut model = scenes::healthy(LANGUAGE);
+        assert!(model.leader().is_some() && model.orders_per_second().is_some());
+        assert_eq!(model.is_rpo_zero(), Some(true));
+        let later_us = model.now_us + 10 * SECOND_US;
+        tick(&mut model, later_us);
+        assert_eq!(model.standing(), Standing::Unknown);
+        assert_eq!(model.orders_per_second(), None);
+        assert_eq!(model.is_rpo_zero(), None);
+        assert_eq!(model.lag_entries_max(), None);
+        assert_eq!(model.seconds.back(), Some(&None));
+    }
+
+    #[test]
+    fn the_rate_is_that_of_five_seconds_and_ignores_replicas_that_lag() {
+        let mut model = scenes::no_data(LANGUAGE);
+        for step in 0..=50u64 {
+            let at_us = scenes::START_US + step * 200_000;
+            see(&mut model, 0, at_us, leader(0, 3, 5_000 + step * 400));
+            see(&mut model, 2, at_us, follower(2, 1, 3, 4_000 + step * 400));
+            tick(&mut model, at_us);
+        }
+        assert_eq!(model.orders_per_second(), Some(2_000));
+        assert_eq!(model.seconds.back(), Some(&Some(2_000)));
+    }
+
+    #[test]
+    fn a_log_begun_anew_begins_the_rate_anew() {
+        let mut model = scenes::healthy(LANGUAGE);
+        let base = model.now_us + 60 * SECOND_US;
+        for step in 0..=10u64 {
+            let at_us = base + step * 200_000;
+            see(&mut model, 0, at_us, leader(0, 1, 100 + step * 20));
+            tick(&mut model, at_us);
+        }
+        assert_eq!(model.orders_per_second(), Some(100));
+    }
+
+    #[test]
+    fn the_first_of_several_troubles_keeps_its_time() {
+        let mut model = scenes::no_data(LANGUAGE);
+        for (at_us, reason) in [(5, "refused"), (9, "silent")] {
+            let reason = reason.to_owned();
+            send(
+                &mut model,
+                Message::ClusterLost {
+                    center: 0,
+                    at_us,
+                    reason,
+                },
+            );
+        }
+        assert_eq!(
+            model.centers[0].cluster.trouble,
+            Some(("silent".to_owned(), 5))
+        );
+    }
+
+    #[test]
+    fn any_centers_object_tells_where_all_replicas_are_and_each_is_watched_once() {
+        let mut model = scenes::no_data(LANGUAGE);
+        for center in &mut model.centers {
+            *center = Center::named(&center.name);
+        }
+        let message = || Message::ClusterSeen {
+            center: 1,
+            at_us: 1,
+            object: Some(Box::new(scenes::addresses())),
+        };
+        let effects = update(&mut model, message());
+        let expected: Vec<_> = (0..3)
+            .map(|center| Effect::WatchReplica {
+                center,
+                address: format!("10.99.0.{}:30702", 11 + center),
+            })
+            .collect();
+        assert_eq!(effects, expected);
+        assert_eq!(model.centers[2].site.as_deref(), Some("B"));
+        assert!(update(&mut model, message()).is_empty());
+    }
+
+    #[test]
+    fn with_every_api_server_dead_trading_stays_live() {
+        let model = scenes::blind(LANGUAGE);
+        assert!(matches!(model.standing(), Standing::Serving { .. }));
+        assert!(model.orders_per_second().is_some());
+        assert!(model.centers.iter().all(|it| it.cluster.trouble.is_some()));
+    }
+
+    #[test]
+    fn legs_come_from_the_run_until_a_newer_failover_was_recorded() {
+        let mut model = scenes::dark(LANGUAGE);
+        let failover = model.last_failover().unwrap();
+        assert_eq!((failover.epoch, failover.source), (4, LegsSource::Run));
+        let handover = model.last_handover().unwrap();
+        assert_eq!((handover.epoch, handover.is_planned), (3, true));
+
+        let at_us = model.now_us;
+        let mut status = leader(2, 6, 200_000);
+        status.elections = vec![protocol::admin::ElectionRecord {
+            epoch: 6,
+            suspected_at_us: at_us - 90_000,
+            campaigned_at_us: at_us - 88_000,
+            elected_at_us: at_us - 50_000,
+            serving_at_us: at_us - 40_000,
+            previous_leader: 2,
+            ..Default::default()
+        }];
+        see(&mut model, 2, at_us, status);
+        let failover = model.last_failover().unwrap();
+        assert_eq!((failover.epoch, failover.source), (6, LegsSource::Replica));
+        assert_eq!((failover.from.as_str(), failover.to.as_str()), ("a2", "b1"));
+        assert_eq!(
+            failover.legs_us,
+            [None, Some(2_000), Some(38_000), Some(10_000), None, None]
+        );
+        assert_eq!((failover.total_us, failover.lost_and_doubled), (None, None));
+    }
+}

@@ -281,3 +281,6 @@ fn boxed(model: &Model, frame: &mut Frame<'_>, area: Rect, title: &str, lines: V
     );
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! Screens as they are drawn.
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use super::view;
+use crate::language::Language;
+use crate::model::Model;
+use crate::scenes;
+use crate::update::{Key, Message, update};
+
+fn screen(model: &Model, columns: u16, rows: u16) -> Terminal<TestBackend> {
+    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+    terminal.draw(|frame| view(model, frame)).unwrap();
+    terminal
+}
+
+#[test]
+fn screens_in_both_languages_and_sizes() {
+    for (language, name) in [(Language::English, "en"), (Language::Chinese, "zh")] {
+        for (scene, model) in [
+            ("healthy", scenes::healthy(language)),
+            ("electing", scenes::electing(language)),
+            ("dark", scenes::dark(language)),
+            ("blind", scenes::blind(language)),
+            ("no_data", scenes::no_data(language)),
+        ] {
+            for (columns, rows) in [(80, 24), (200, 60)] {
+                let terminal = screen(&model, columns, rows);
+                insta::assert_snapshot!(
+                    format!("{scene}_{name}_{columns}x{rows}"),
+                    terminal.backend()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_smallest_screen_still_tells_the_state() {
+    let terminal = screen(&scenes::dark(Language::English), 60, 16);
+    insta::assert_snapshot!("dark_en_60x16", terminal.backend());
+}
+
+#[test]
+fn the_help_covers_the_screen() {
+    for (language, name) in [(Language::English, "en"), (Language::Chinese, "zh")] {
+        let mut model = scenes::healthy(language);
+        update(&mut model, Message::Key(Key::Help));
+        let terminal = screen(&model, 80, 24);
+        insta::assert_snapshot!(format!("help_{name}"), terminal.backend());
+    }
+}
+
+#[test]
+fn a_window_too_small_says_what_it_needs() {
+    let text = screen(&scenes::healthy(Language::English), 40, 10)
+        .backend()
+        .to_string();
+    assert!(text.contains("window too small: need 60×16"), "{text}");
+}
+
+#[test]
+fn no_size_of_window_breaks_the_screen() {
+    for language in [Language::English, Language::Chinese] {
+        let mut model = scenes::dark(language);
+        model.shows_help = true;
+        for columns in (1..=210).step_by(7) {
+            for rows in (1..=64).step_by(3) {
+                screen(&model, columns, rows);
+            }
+        }
+    }
+}
+
+#[test]
+fn without_colours_nothing_is_coloured_and_with_them_something_is() {
+    use ratatui::style::Color;
+    let mut model = scenes::dark(Language::English);
+    let coloured = |model: &Model| {
+        let terminal = screen(model, 80, 24);
+        let cells = &terminal.backend().buffer().content;
+        cells.iter().any(|cell| cell.fg != Color::Reset)
+    };
+    assert!(!coloured(&model));
+    model.has_colour = true;
+    assert!(coloured(&model));
+}
+
+#[test]
+fn with_every_api_server_dead_the_leader_is_shown_and_kubernetes_is_not_ready() {
+    let text = screen(&scenes::blind(Language::English), 80, 24)
+        .backend()
+        .to_string();
+    assert!(text.contains("★ serving a1"), "{text}");
+    assert!(!text.contains("✓ Ready"), "{text}");
+}
