@@ -48,13 +48,13 @@ const QUANTITY: &str = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$";
         .message("spec.centers: two centers have the same replica number; give each its own")
         .field_path(".centers"),
     validation = Rule::new("self.centers.all(c, c.site in self.sites)")
-        .message(kube::core::Message::Expression("'spec.centers: the site of center ' + self.centers.filter(c, !(c.site in self.sites))[0].name + ' is not in spec.sites; accepted are ' + self.sites.join(', ')".to_owned()))
+        .message(kube::core::Message::Expression("'spec.centers: the sites of %s are not all in spec.sites; accepted are %s'.format([self.centers.map(c, c.name + ' (' + c.site + ')'), self.sites])".to_owned()))
         .field_path(".centers"),
     validation = Rule::new("self.centers.exists(c, c.name == self.primaryCenter)")
-        .message(kube::core::Message::Expression("'spec.primaryCenter: ' + self.primaryCenter + ' is not in spec.centers; accepted are ' + self.centers.map(c, c.name).join(', ')".to_owned()))
+        .message(kube::core::Message::Expression("'spec.primaryCenter: %s is not in spec.centers; accepted are %s'.format([self.primaryCenter, self.centers.map(c, c.name)])".to_owned()))
         .field_path(".primaryCenter"),
     validation = Rule::new("!has(self.routes) || self.routes.all(r, self.centers.exists(c, c.name == r.from) && self.centers.exists(c, c.name == r.to))")
-        .message(kube::core::Message::Expression("'spec.routes: a route names a center that is not in spec.centers; accepted are ' + self.centers.map(c, c.name).join(', ')".to_owned()))
+        .message(kube::core::Message::Expression("'spec.routes: a route names a center that is not in spec.centers; accepted are %s'.format([self.centers.map(c, c.name)])".to_owned()))
         .field_path(".routes"),
     validation = Rule::new("!has(self.routes) || self.routes.all(r, self.routes.exists_one(s, s.from == r.from && s.to == r.to))")
         .message("spec.routes: two routes lead from the same center to the same center; keep one")
@@ -66,7 +66,7 @@ const QUANTITY: &str = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$";
         .message("spec.centers: a center cannot be replaced, for its replica votes; accepted are the centers of the first apply")
         .field_path(".centers"),
     validation = Rule::new("2 * self.timing.electionTimeoutMsMax + 1000 <= 1000 * self.objective.rtoSeconds")
-        .message(kube::core::Message::Expression("'spec.timing cannot meet spec.objective.rtoSeconds: detect ' + string(self.timing.electionTimeoutMsMax) + ' ms + elect (one split vote) ' + string(self.timing.electionTimeoutMsMax) + ' ms + replay and re-route 1000 ms = ' + string(2 * self.timing.electionTimeoutMsMax + 1000) + ' ms, more than ' + string(1000 * self.objective.rtoSeconds) + ' ms; lower electionTimeoutMsMax or raise rtoSeconds'".to_owned()))
+        .message(kube::core::Message::Expression("'spec.timing cannot meet spec.objective.rtoSeconds: detect %d ms + elect (one split vote) %d ms + replay and re-route 1000 ms = %d ms, more than %d ms; lower electionTimeoutMsMax or raise rtoSeconds'.format([self.timing.electionTimeoutMsMax, self.timing.electionTimeoutMsMax, 2 * self.timing.electionTimeoutMsMax + 1000, 1000 * self.objective.rtoSeconds])".to_owned()))
         .field_path(".timing"),
     validation = Rule::new("self.exposure.type != 'NodePort' || (has(self.exposure.replicationNodePort) && has(self.exposure.ordersNodePort))")
         .message("spec.exposure: type NodePort needs replicationNodePort and ordersNodePort, for the other centers' objects name them; set both (most clusters take 30000 to 32767)")
@@ -106,11 +106,11 @@ pub struct TradingCoreSpec {
     #[serde(default)]
     #[x_kube(
         validation = Rule::new("self.tickMs <= self.heartbeatMs")
-            .message(kube::core::Message::Expression("'spec.timing.tickMs is ' + string(self.tickMs) + ': accepted are at most heartbeatMs, ' + string(self.heartbeatMs)".to_owned())),
+            .message(kube::core::Message::Expression("'spec.timing.tickMs is %d: accepted are at most heartbeatMs, %d'.format([self.tickMs, self.heartbeatMs])".to_owned())),
         validation = Rule::new("3 * self.heartbeatMs <= self.electionTimeoutMsMin")
-            .message(kube::core::Message::Expression("'spec.timing.electionTimeoutMsMin is ' + string(self.electionTimeoutMsMin) + ': accepted are at least three heartbeats, ' + string(3 * self.heartbeatMs) + ', so that one lost heartbeat elects nobody'".to_owned())),
+            .message(kube::core::Message::Expression("'spec.timing.electionTimeoutMsMin is %d: accepted are at least three heartbeats, %d, so that one lost heartbeat elects nobody'.format([self.electionTimeoutMsMin, 3 * self.heartbeatMs])".to_owned())),
         validation = Rule::new("self.electionTimeoutMsMin < self.electionTimeoutMsMax")
-            .message(kube::core::Message::Expression("'spec.timing.electionTimeoutMsMax is ' + string(self.electionTimeoutMsMax) + ': accepted are more than electionTimeoutMsMin, ' + string(self.electionTimeoutMsMin) + ', so that votes do not split for ever'".to_owned()))
+            .message(kube::core::Message::Expression("'spec.timing.electionTimeoutMsMax is %d: accepted are more than electionTimeoutMsMin, %d, so that votes do not split for ever'.format([self.electionTimeoutMsMax, self.electionTimeoutMsMin])".to_owned()))
     )]
     pub timing: Timing,
     /// How the log is kept on disk.

@@ -288,10 +288,11 @@ pub fn age(us: u64) -> String {
     }
 }
 
-/// Microseconds as milliseconds with one place.
+/// Microseconds as milliseconds, rounded to one place.
 #[must_use]
 pub fn milliseconds(us: u64) -> String {
-    format!("{}.{} ms", us / 1_000, us % 1_000 / 100)
+    let tenths = us.saturating_add(50) / 100;
+    format!("{}.{} ms", tenths / 10, tenths % 10)
 }
 
 /// A whole number with commas between thousands.
@@ -373,7 +374,8 @@ mod tests {
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(grouped(123), "123");
         assert_eq!(bytes(5 << 30), "5.0 GiB");
-        assert_eq!(milliseconds(1_250), "1.2 ms");
+        assert_eq!(milliseconds(1_249), "1.2 ms");
+        assert_eq!(milliseconds(9_950), "10.0 ms");
         assert_eq!(clock(0), "00:00:00");
     }
 }

@@ -211,7 +211,7 @@ pub(crate) fn healthy(language: Language) -> Model {
     model
 }
 
-/// a1 fell silent 700 ms ago; a2 asks for votes.
+/// a1 fell silent 2.2 s ago; a2 asks for votes.
 pub(crate) fn electing(language: Language) -> Model {
     let mut model = healthy(language);
     let at_us = model.now_us + 2_200_000;

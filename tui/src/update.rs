@@ -285,10 +285,7 @@ mod tests {
             assert!(update(&mut model, Message::Key(key)).is_empty());
             assert_eq!(model.selected, selected, "{key:?}");
         }
-        assert_eq!(
-            update(&mut model, Message::Key(Key::Quit)),
-            [Effect::Quit]
-        );
+        assert_eq!(update(&mut model, Message::Key(Key::Quit)), [Effect::Quit]);
     }
 
     #[test]
@@ -337,7 +334,10 @@ mod tests {
             standing(vec![(0, leader(0, 3, 100)), (1, follower(1, 0, 4, 100))]),
             Standing::Electing { epoch: 4 }
         );
-        assert_eq!(standing(vec![(1, opening)]), Standing::Electing { epoch: 4 });
+        assert_eq!(
+            standing(vec![(1, opening)]),
+            Standing::Electing { epoch: 4 }
+        );
         // A follower names a leader that we do not hear: that is our blindness, not a failover.
         assert_eq!(
             standing(vec![(1, follower(1, 1, 3, 100))]),

@@ -27,6 +27,8 @@ use types::{Command, Epoch, LogIndex, ReplicaId};
 const WATCH_INTERVAL_MS: u32 = 200;
 const TRANSFER_TIMEOUT_MS: u32 = 5_000;
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
+/// The core publishes every 100 ms.
+const FRESH_STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Readers of the log at once: each reads from the disk that the journal writes to.
 const LOG_READERS_MAX: usize = 2;
 const LOG_CHUNKS_AHEAD: usize = 64;
@@ -251,8 +253,16 @@ impl Admin for Administration {
             Status::resource_exhausted(format!("{LOG_READERS_MAX} read the log already: try again"))
         })?;
         let from = LogIndex(request.into_inner().from_index.max(1));
+        let called_at = now();
+        let mut published = self.published.clone();
         let (commit, epoch, hash) = {
-            let shown = self.published.borrow();
+            // What was answered before the call must be in what is read, so a view from before the
+            // call will not do.
+            let newer = published.wait_for(|shown| shown.status.now >= called_at);
+            let shown = timeout(FRESH_STATUS_TIMEOUT, newer)
+                .await
+                .map_err(|_| Status::unavailable("this replica does not turn: ask another"))?
+                .map_err(|_| stops())?;
             let status = &shown.status;
             // Up to what is applied, so that the hash is the hash of what is read.
             (status.applied_index, status.epoch, status.history_hash)

@@ -7,7 +7,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Sparkline, SparklineBar};
 
 use super::{Tone, framed, span, style};
-use crate::language::{Word, grouped, milliseconds};
+use crate::language::{Word, grouped, milliseconds, width};
 use crate::model::Model;
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
@@ -17,7 +17,8 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     if inner.height < 4 {
         let mut line = rate(model);
         line.spans.push(span(model, Tone::Plain, "  "));
-        line.spans.extend(latency(model).spans);
+        let left = usize::from(inner.width).saturating_sub(line.width());
+        line.spans.extend(latency(model, left).spans);
         frame.render_widget(Paragraph::new(line), inner);
         return;
     }
@@ -27,14 +28,17 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         Constraint::Length(2),
     ])
     .areas(inner);
+    let columns = usize::from(inner.width);
     frame.render_widget(Paragraph::new(rate(model)), head);
-    frame.render_widget(Paragraph::new(vec![latency(model), counts(model)]), foot);
+    frame.render_widget(
+        Paragraph::new(vec![latency(model, columns), counts(model, columns)]),
+        foot,
+    );
     if model.seconds.is_empty() {
         let text = format!("({})", model.language.say(Word::Waiting));
         frame.render_widget(Paragraph::new(span(model, Tone::Dim, text)), curve);
         return;
     }
-    let columns = usize::from(curve.width);
     let shown = model.seconds.len().min(columns);
     // A second of silence is drawn as `?`, an empty one as nothing.
     let bars: Vec<SparklineBar> = std::iter::repeat_n(Some(0), columns - shown)
@@ -74,49 +78,57 @@ fn rate(model: &Model) -> Line<'static> {
     ])
 }
 
-fn latency(model: &Model) -> Line<'static> {
-    let text = model
+/// Whole figures only: a number that is cut would be another number.
+fn joined(parts: &[String], columns: usize) -> String {
+    let mut text = String::new();
+    for part in parts {
+        let gap = if text.is_empty() { "" } else { "  " };
+        if width(&text) + width(gap) + width(part) > columns {
+            break;
+        }
+        text.push_str(gap);
+        text.push_str(part);
+    }
+    text
+}
+
+fn latency(model: &Model, columns: usize) -> Line<'static> {
+    let title = format!("{} ", model.language.say(Word::CommitLatency));
+    let left = columns.saturating_sub(width(&title));
+    let latency = model
         .leader()
         .and_then(|leader| leader.commit_latency)
-        .filter(|latency| latency.count > 0)
-        .map_or_else(
-            || "?".to_owned(),
-            |latency| {
-                format!(
-                    "p50 {} p99 {} max {}",
-                    short(latency.p50_us),
-                    short(latency.p99_us),
-                    short(latency.max_us)
-                )
-            },
-        );
+        .filter(|latency| latency.count > 0);
+    let text = latency.map_or_else(
+        || "?".to_owned(),
+        |latency| {
+            let parts = [
+                ("p50", latency.p50_us),
+                ("p99", latency.p99_us),
+                ("max", latency.max_us),
+            ]
+            .map(|(name, us)| format!("{name} {}", milliseconds(us)));
+            joined(&parts, left)
+        },
+    );
     Line::from(vec![
-        span(
-            model,
-            Tone::Dim,
-            format!("{} ", model.language.say(Word::CommitLatency)),
-        ),
+        span(model, Tone::Dim, title),
         span(model, Tone::Plain, text),
     ])
 }
 
-fn short(us: u64) -> String {
-    milliseconds(us).replace(' ', "")
-}
-
-fn counts(model: &Model) -> Line<'static> {
+fn counts(model: &Model, columns: usize) -> Line<'static> {
     let language = model.language;
     let Some(counters) = model.leader().and_then(|leader| leader.counters) else {
         return Line::from(span(model, Tone::Warning, "?"));
     };
-    let text = [
+    let parts = [
         (Word::Accepted, counters.orders_accepted),
         (Word::Rejected, counters.orders_rejected),
         (Word::Trades, counters.trades),
         (Word::OpenOrders, counters.open_orders),
         (Word::Sessions, counters.sessions),
     ]
-    .map(|(word, count)| format!("{} {}", language.say(word), grouped(count)))
-    .join("  ");
-    Line::from(span(model, Tone::Dim, text))
+    .map(|(word, count)| format!("{} {}", language.say(word), grouped(count)));
+    Line::from(span(model, Tone::Dim, joined(&parts, columns)))
 }

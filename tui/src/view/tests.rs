@@ -4,10 +4,30 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::view;
-use crate::language::Language;
+use crate::language::{Language, width};
 use crate::model::Model;
 use crate::scenes;
 use crate::update::{Key, Message, update};
+
+/// The rows as a terminal shows them; each must fill exactly the screen's columns.
+fn rows_of(terminal: &Terminal<TestBackend>) -> String {
+    let buffer = terminal.backend().buffer();
+    let columns = usize::from(buffer.area.width);
+    let mut text = String::new();
+    for cells in buffer.content.chunks(columns) {
+        let mut row = String::new();
+        let mut place = 0;
+        while let Some(cell) = cells.get(place) {
+            row.push_str(cell.symbol());
+            // The cell behind a wide character is hidden by it.
+            place += width(cell.symbol()).max(1);
+        }
+        assert_eq!(width(&row), columns, "{row}");
+        text.push_str(row.trim_end());
+        text.push('\n');
+    }
+    text
+}
 
 fn screen(model: &Model, columns: u16, rows: u16) -> Terminal<TestBackend> {
     let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
@@ -29,7 +49,7 @@ fn screens_in_both_languages_and_sizes() {
                 let terminal = screen(&model, columns, rows);
                 insta::assert_snapshot!(
                     format!("{scene}_{name}_{columns}x{rows}"),
-                    terminal.backend()
+                    rows_of(&terminal)
                 );
             }
         }
@@ -39,7 +59,7 @@ fn screens_in_both_languages_and_sizes() {
 #[test]
 fn the_smallest_screen_still_tells_the_state() {
     let terminal = screen(&scenes::dark(Language::English), 60, 16);
-    insta::assert_snapshot!("dark_en_60x16", terminal.backend());
+    insta::assert_snapshot!("dark_en_60x16", rows_of(&terminal));
 }
 
 #[test]
@@ -48,15 +68,13 @@ fn the_help_covers_the_screen() {
         let mut model = scenes::healthy(language);
         update(&mut model, Message::Key(Key::Help));
         let terminal = screen(&model, 80, 24);
-        insta::assert_snapshot!(format!("help_{name}"), terminal.backend());
+        insta::assert_snapshot!(format!("help_{name}"), rows_of(&terminal));
     }
 }
 
 #[test]
 fn a_window_too_small_says_what_it_needs() {
-    let text = screen(&scenes::healthy(Language::English), 40, 10)
-        .backend()
-        .to_string();
+    let text = rows_of(&screen(&scenes::healthy(Language::English), 40, 10));
     assert!(text.contains("window too small: need 60×16"), "{text}");
 }
 
@@ -67,7 +85,7 @@ fn no_size_of_window_breaks_the_screen() {
         model.shows_help = true;
         for columns in (1..=210).step_by(7) {
             for rows in (1..=64).step_by(3) {
-                screen(&model, columns, rows);
+                rows_of(&screen(&model, columns, rows));
             }
         }
     }
@@ -89,9 +107,7 @@ fn without_colours_nothing_is_coloured_and_with_them_something_is() {
 
 #[test]
 fn with_every_api_server_dead_the_leader_is_shown_and_kubernetes_is_not_ready() {
-    let text = screen(&scenes::blind(Language::English), 80, 24)
-        .backend()
-        .to_string();
+    let text = rows_of(&screen(&scenes::blind(Language::English), 80, 24));
     assert!(text.contains("★ serving a1"), "{text}");
     assert!(!text.contains("✓ Ready"), "{text}");
 }
