@@ -316,7 +316,10 @@ impl CenterSummary {
                     .holds
             }),
             replica_trouble: trouble(&center.replica.trouble),
-            kubernetes_trouble: trouble(&center.cluster.trouble),
+            kubernetes_trouble: match center.cluster.fresh(model.now_us, POLL_FRESH_US) {
+                Some(None) => Some("there is no TradingCore in this cluster".to_owned()),
+                Some(Some(_)) | None => trouble(&center.cluster.trouble),
+            },
         }
     }
 }

@@ -115,7 +115,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         .map(|column| {
             // The selection's mark stands before the name.
             let mark = if *column == Column::Name { "  " } else { "" };
-            let title = format!("{mark}{}", language.say(column.title()));
+            let title = format!("{mark}{}", language.say(column.title()).to_uppercase());
             (Tone::Dim, title, columns_of(*column))
         })
         .collect();
@@ -151,7 +151,7 @@ fn cell(model: &Model, place: usize, column: Column, columns: usize) -> (Tone, S
             .map_or_else(unknown, |lag| (Tone::Plain, grouped(lag))),
         Column::RoundTrip => model
             .progress(place)
-            .filter(|progress| progress.round_trip_us > 0)
+            .filter(|progress| progress.recently_active && progress.round_trip_us > 0)
             .map_or_else(
                 || (Tone::Dim, "-".to_owned()),
                 |progress| (Tone::Plain, milliseconds(progress.round_trip_us)),

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 
-use super::{Tone, boxed, row, span};
+use super::{Tone, boxed, row, span, whole};
 use crate::language::{Word, clock, fit, grouped, milliseconds, width};
 use crate::model::{Failover, Leg, LegsSource, Model};
 
@@ -45,7 +45,10 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let rows = usize::from(area.height.saturating_sub(2));
     let mut lines = match model.last_failover() {
         Some(failover) => {
-            let mut lines = vec![summary(model, &failover), bar(model, &failover, columns)];
+            let mut lines = vec![
+                summary(model, &failover, columns),
+                bar(model, &failover, columns),
+            ];
             lines.extend(legend(model, &failover, columns));
             let source = match failover.source {
                 LegsSource::Run => Word::FromRun,
@@ -90,43 +93,41 @@ fn title(model: &Model) -> String {
     )
 }
 
-fn summary(model: &Model, failover: &Failover) -> Line<'static> {
+fn summary(model: &Model, failover: &Failover, columns: usize) -> Line<'static> {
     let language = model.language;
-    let mut spans = vec![span(
-        model,
-        Tone::Plain,
-        format!(
-            "{} → {}  {}  {} {}",
-            failover.from,
-            failover.to,
-            clock(failover.at_us),
-            language.say(Word::Epoch).to_lowercase(),
-            failover.epoch
-        ),
-    )];
     let total = failover
         .total_us
         .map_or_else(|| "?".to_owned(), milliseconds);
-    spans.push(span(
-        model,
-        Tone::Title,
-        format!("  {} {total}", language.say(Word::Total)),
-    ));
-    let (tone, text) = match failover.lost_and_doubled {
-        Some((0, 0)) => (Tone::Good, "✓".to_owned()),
-        Some(_) => (Tone::Bad, "!".to_owned()),
-        None => (Tone::Warning, "?".to_owned()),
+    let (tone, symbol) = match failover.lost_and_doubled {
+        Some((0, 0)) => (Tone::Good, '✓'),
+        Some(_) => (Tone::Bad, '!'),
+        None => (Tone::Warning, '?'),
     };
     let figure = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), grouped);
-    let text = format!(
-        "  {text} {} {}  {} {}",
-        language.say(Word::Lost),
-        figure(failover.lost_and_doubled.map(|(lost, _)| lost)),
-        language.say(Word::Doubled),
-        figure(failover.lost_and_doubled.map(|(_, doubled)| doubled)),
-    );
-    spans.push(span(model, tone, text));
-    Line::from(spans)
+    let lost = figure(failover.lost_and_doubled.map(|(lost, _)| lost));
+    let doubled = figure(failover.lost_and_doubled.map(|(_, doubled)| doubled));
+    let parts = [
+        (Tone::Plain, format!("{} → {}", failover.from, failover.to)),
+        (
+            Tone::Title,
+            format!("  {} {total}", language.say(Word::Total)),
+        ),
+        (
+            tone,
+            format!("  {symbol} {} {lost}", language.say(Word::Lost)),
+        ),
+        (tone, format!("  {} {doubled}", language.say(Word::Doubled))),
+        (
+            Tone::Plain,
+            format!(
+                "  {} {}",
+                language.say(Word::Epoch).to_lowercase(),
+                failover.epoch
+            ),
+        ),
+        (Tone::Plain, format!("  {}", clock(failover.at_us))),
+    ];
+    Line::from(whole(model, parts, columns))
 }
 
 /// How many of `columns` each leg gets: its share, and at least one if it was measured.

@@ -204,14 +204,13 @@ fn header(model: &Model, columns: u16) -> Line<'static> {
             .lag_entries_max()
             .map_or_else(|| "?".to_owned(), grouped)
     );
-    let mut spans = vec![
-        span(model, Tone::Title, " Tricenter  "),
-        span(model, tone, state),
-        span(model, Tone::Plain, "   "),
-        span(model, rpo_tone, language.say(rpo)),
-        span(model, Tone::Plain, "   "),
-        span(model, Tone::Plain, lag),
+    let parts = [
+        (Tone::Title, " Tricenter".to_owned()),
+        (tone, format!("  {state}")),
+        (rpo_tone, format!("   {}", language.say(rpo))),
+        (Tone::Plain, format!("   {lag}")),
     ];
+    let mut spans = whole(model, parts, usize::from(columns));
     let time = format!("{} UTC ", clock(model.now_us));
     let used: usize = spans.iter().map(Span::width).sum();
     let gap = usize::from(columns).saturating_sub(used + width(&time));
@@ -220,6 +219,22 @@ fn header(model: &Model, columns: u16) -> Line<'static> {
         spans.push(span(model, Tone::Dim, time));
     }
     Line::from(spans)
+}
+
+/// The first parts that fit as a whole: a number that is cut would be another number.
+fn whole(
+    model: &Model,
+    parts: impl IntoIterator<Item = (Tone, String)>,
+    columns: usize,
+) -> Vec<Span<'static>> {
+    let mut left = columns;
+    parts
+        .into_iter()
+        .map_while(|(tone, text)| {
+            left = left.checked_sub(width(&text))?;
+            Some(span(model, tone, text))
+        })
+        .collect()
 }
 
 fn footer(model: &Model) -> Line<'static> {
@@ -256,7 +271,9 @@ fn help(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let [area] = Layout::horizontal([Constraint::Length(columns.min(area.width))])
         .flex(ratatui::layout::Flex::Center)
         .areas(area);
-    frame.render_widget(Clear, area);
+    // One column more on either side, or half of a wide character beneath would hide the frame.
+    let cleared = area.outer(ratatui::layout::Margin::new(1, 0));
+    frame.render_widget(Clear, cleared.intersection(frame.area()));
     let block =
         framed(model, language.say(Word::Help)).padding(ratatui::widgets::Padding::horizontal(1));
     frame.render_widget(Paragraph::new(text).block(block), area);
