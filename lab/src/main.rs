@@ -440,6 +440,7 @@ async fn load(command: LoadCommand) -> anyhow::Result<ExitCode> {
             let filter = tracing_subscriber::EnvFilter::try_from_default_env();
             tracing_subscriber::fmt()
                 .with_writer(std::io::stderr)
+                .with_ansi(false)
                 .with_env_filter(filter.unwrap_or_else(|_| "info".into()))
                 .init();
             load::run(arguments).await?;
@@ -494,10 +495,7 @@ async fn run_all(
     let stop = Stop::default();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let progress = match own_clusters {
-        true => Progress::new(style, run::STEPS),
-        false => Progress::new(style, ground::up::STEPS + run::STEPS),
-    };
+    let progress = Progress::new(style, run::STEPS);
     let whole = async {
         let (centers, destroyer) = if own_clusters {
             std::fs::create_dir_all(folder.path())
@@ -508,7 +506,8 @@ async fn run_all(
             let centers = Centers::of_clusters(&kubeconfigs, &entries, namespace, core).await?;
             (centers, Destroyer::Clusters)
         } else {
-            ground::up(folder, Extent::Whole, &progress, &stop).await?;
+            let building = Progress::new(style, ground::up::STEPS);
+            ground::up(folder, Extent::Whole, &building, &stop).await?;
             let destroyer = match arguments.fault {
                 FaultChoice::CenterPower => Destroyer::CenterPower(folder.clone()),
                 FaultChoice::LeaderProcess => Destroyer::LeaderProcess(folder.clone()),

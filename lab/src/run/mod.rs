@@ -28,7 +28,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Steps of a run, without those that build the lab.
-pub const STEPS: usize = 7;
+pub const STEPS: usize = 6;
 /// A leader must serve and every voter be in step before anything is destroyed.
 const HEALTHY_LIMIT: Duration = Duration::from_secs(60);
 /// A failover that takes longer is judged as not having happened.
