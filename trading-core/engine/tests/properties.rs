@@ -1,5 +1,7 @@
 //! Random command streams over few accounts, sessions and symbols, judged after every command.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod streams;
 
 use book::Book;
