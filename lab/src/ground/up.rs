@@ -61,12 +61,7 @@ pub async fn up(
     progress: &Progress,
     stop: &Stop,
 ) -> anyhow::Result<Outcome> {
-    let state = folder.read().unwrap_or_default();
-    let standing = match &state {
-        Some(state) => standing(folder, state).await?,
-        None => Standing::Broken,
-    };
-    let check_room = standing == Standing::Broken;
+    let check_room = standing(folder).await? == Standing::Broken;
     let step = progress.begin("machine");
     let installed = blocking(step.detail(), move |detail| {
         materials::check_machine(check_room, detail)
@@ -79,7 +74,8 @@ pub async fn up(
     let (materials, own) = gather(extent, progress, stop).await?;
     folder.create()?;
     let _lock = folder.lock("lab up")?;
-    let outcome = match standing {
+    // Looked at only now: somebody else may have built or removed it while parts were built here.
+    let outcome = match standing(folder).await? {
         Standing::Whole => Outcome::WasUp,
         Standing::Mendable => {
             mend(folder, &materials, progress).await?;
@@ -145,7 +141,10 @@ fn lives(process: Option<ProcessIdentity>) -> bool {
     process.is_some_and(ProcessIdentity::is_alive)
 }
 
-async fn standing(folder: &Folder, state: &LabState) -> anyhow::Result<Standing> {
+async fn standing(folder: &Folder) -> anyhow::Result<Standing> {
+    let Some(state) = folder.read().unwrap_or_default() else {
+        return Ok(Standing::Broken);
+    };
     let has_bridge = network::interfaces()
         .await?
         .iter()
