@@ -4,45 +4,32 @@
 //! call has a short end.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use protocol::admin::admin_client::AdminClient;
-use protocol::admin::{
-    AcquireMaintenance, ControlRequest, ReleaseMaintenance, ReplicaStatus, StatusRequest,
-    TransferLeaderRequest, control_request,
-};
-use tonic::Request;
-use tonic::transport::{Channel, Endpoint};
+use client::admin::{AdminConnection, AdminError};
+use protocol::admin::ReplicaStatus;
+use types::{Control, ReplicaId};
 
-/// How long a question may take.
+/// How long a question may take, connecting included: it is what a round waits for at most.
 const STATUS_WAIT: Duration = Duration::from_millis(800);
-/// How long a connection may take to stand.
-const CONNECT_WAIT: Duration = Duration::from_millis(500);
 /// How long the core may try to hand leadership over, in milliseconds.
 const TRANSFER_MS: u32 = 5_000;
-/// How long a transfer or a control record may take in all.
-const COMMAND_WAIT: Duration = Duration::from_secs(6);
 /// Connections that are kept; a core has three replicas, and cores are few.
 const CONNECTIONS_MAX: usize = 64;
 
 /// Why the core did not do what it was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum CoreError {
-    /// The address cannot be dialled.
-    #[error("failed to read address {address:?}: accepted is host:port")]
-    Address {
-        /// What was given.
-        address: String,
-    },
     /// No answer, or a refusal.
-    #[error("failed to ask {address}: {message}")]
-    Call {
+    #[error(transparent)]
+    Call(#[from] AdminError),
+    /// No answer while a round may wait for one.
+    #[error("failed to ask {address}: no answer within {} ms", STATUS_WAIT.as_millis())]
+    Silent {
         /// Who was asked.
         address: String,
-        /// What came back.
-        message: String,
     },
     /// The control record was put in the log and refused there.
     #[error("failed to {action}: the core says: {message}")]
@@ -77,7 +64,7 @@ pub trait Core: Send + Sync {
 /// The real core, by gRPC.
 #[derive(Debug, Default)]
 pub struct GrpcCore {
-    connections: Mutex<BTreeMap<String, Channel>>,
+    connections: Mutex<BTreeMap<String, AdminConnection>>,
 }
 
 impl GrpcCore {
@@ -87,76 +74,48 @@ impl GrpcCore {
         Self::default()
     }
 
-    fn connections(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Channel>> {
+    fn connections(&self) -> MutexGuard<'_, BTreeMap<String, AdminConnection>> {
         // Whoever panicked left a map of handles, which is whole at any time.
         self.connections
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn channel(&self, address: &str) -> Result<Channel, CoreError> {
-        let mut connections = self.connections();
-        if let Some(channel) = connections.get(address) {
-            return Ok(channel.clone());
+    async fn connection(&self, address: &str) -> Result<AdminConnection, AdminError> {
+        if let Some(connection) = self.connections().get(address) {
+            return Ok(connection.clone());
         }
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))
-            .map_err(|_| CoreError::Address {
-                address: address.to_owned(),
-            })?
-            .connect_timeout(CONNECT_WAIT)
-            .tcp_nodelay(true);
-        let channel = endpoint.connect_lazy();
+        let connection = AdminConnection::connect(address).await?;
+        let mut connections = self.connections();
         if connections.len() >= CONNECTIONS_MAX {
             // Addresses changed many times over; those in use come back at their next call.
             connections.clear();
         }
-        connections.insert(address.to_owned(), channel.clone());
-        Ok(channel)
+        connections.insert(address.to_owned(), connection.clone());
+        Ok(connection)
     }
 
-    /// One call with its end. A connection that did not answer in time is dropped, for one that a
-    /// partition swallowed would stay silent long after the partition is gone.
-    async fn call<Answer, Fut>(
-        &self,
-        address: &str,
-        wait: Duration,
-        call: impl FnOnce(AdminClient<Channel>) -> Fut,
-    ) -> Result<Answer, CoreError>
-    where
-        Fut: Future<Output = Result<tonic::Response<Answer>, tonic::Status>>,
-    {
-        let client = AdminClient::new(self.channel(address)?);
-        let failed = |message: String| CoreError::Call {
-            address: address.to_owned(),
-            message,
-        };
-        match tokio::time::timeout(wait, call(client)).await {
-            Ok(Ok(answer)) => Ok(answer.into_inner()),
-            Ok(Err(status)) => {
-                if status.code() == tonic::Code::Unavailable {
-                    self.connections().remove(address);
-                }
-                Err(failed(format!("{}: {}", status.code(), status.message())))
-            }
-            Err(_) => {
+    /// A connection that did not answer is dropped: one that a partition swallowed would stay
+    /// silent long after the partition is gone. A refusal has shown that it works.
+    fn kept<T>(&self, address: &str, answer: Result<T, AdminError>) -> Result<T, CoreError> {
+        answer.map_err(|error| {
+            if !matches!(&error, AdminError::Refused { status, .. }
+                if status.code() != tonic::Code::Unavailable)
+            {
                 self.connections().remove(address);
-                Err(failed(format!("no answer within {} ms", wait.as_millis())))
             }
-        }
+            error.into()
+        })
     }
 
     async fn control(
         &self,
         address: &str,
         action: &'static str,
-        body: control_request::Body,
+        control: &Control,
     ) -> Result<(), CoreError> {
-        let request = ControlRequest { body: Some(body) };
-        let answer = self
-            .call(address, COMMAND_WAIT, |mut client| async move {
-                client.control(Request::new(request)).await
-            })
-            .await?;
+        let answer = async { self.connection(address).await?.control(control).await }.await;
+        let answer = self.kept(address, answer)?;
         if answer.done {
             Ok(())
         } else {
@@ -171,23 +130,25 @@ impl GrpcCore {
 #[async_trait]
 impl Core for GrpcCore {
     async fn status(&self, address: &str) -> Result<ReplicaStatus, CoreError> {
-        self.call(address, STATUS_WAIT, |mut client| async move {
-            client.status(Request::new(StatusRequest {})).await
-        })
-        .await
+        let question = async { self.connection(address).await?.status().await };
+        match tokio::time::timeout(STATUS_WAIT, question).await {
+            Ok(answer) => self.kept(address, answer),
+            Err(_) => {
+                self.connections().remove(address);
+                Err(CoreError::Silent {
+                    address: address.to_owned(),
+                })
+            }
+        }
     }
 
     async fn transfer_leader(&self, address: &str, to: u64) -> Result<u64, CoreError> {
-        let request = TransferLeaderRequest {
-            to,
-            timeout_ms: TRANSFER_MS,
-        };
-        let answer = self
-            .call(address, COMMAND_WAIT, |mut client| async move {
-                client.transfer_leader(Request::new(request)).await
-            })
-            .await?;
-        Ok(answer.epoch)
+        let answer = async {
+            let connection = self.connection(address).await?;
+            connection.transfer_leader(ReplicaId(to), TRANSFER_MS).await
+        }
+        .await;
+        Ok(self.kept(address, answer)?.epoch)
     }
 
     async fn acquire_maintenance(
@@ -197,26 +158,54 @@ impl Core for GrpcCore {
         holder: &str,
         ttl_ms: u32,
     ) -> Result<(), CoreError> {
-        self.control(
-            address,
-            "acquire the maintenance lease",
-            control_request::Body::AcquireMaintenance(AcquireMaintenance {
-                replica,
-                holder: holder.to_owned(),
-                ttl_ms,
-            }),
-        )
-        .await
+        let control = Control::AcquireMaintenance {
+            replica: ReplicaId(replica),
+            holder: holder.to_owned(),
+            ttl_ms,
+        };
+        self.control(address, "acquire the maintenance lease", &control)
+            .await
     }
 
     async fn release_maintenance(&self, address: &str, holder: &str) -> Result<(), CoreError> {
-        self.control(
-            address,
-            "release the maintenance lease",
-            control_request::Body::ReleaseMaintenance(ReleaseMaintenance {
-                holder: holder.to_owned(),
-            }),
-        )
-        .await
+        let control = Control::ReleaseMaintenance {
+            holder: holder.to_owned(),
+        };
+        self.control(address, "release the maintenance lease", &control)
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_silent_replica_costs_a_round_less_than_a_second_and_keeps_no_connection() {
+        // It takes connections and never says a word, like a replica behind a partition.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let core = GrpcCore::new();
+        let start = std::time::Instant::now();
+        let error = core.status(&address).await.unwrap_err();
+        assert!(start.elapsed() < Duration::from_secs(1));
+        assert!(error.to_string().contains(&address), "{error}");
+        assert!(core.connections().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_is_not_there_is_told_by_its_address() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let error = GrpcCore::new().status(&address).await.unwrap_err();
+        assert!(error.to_string().contains(&address), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_none_is_refused() {
+        let error = GrpcCore::new().status("no port").await.unwrap_err();
+        assert!(error.to_string().contains("no port"), "{error}");
     }
 }
