@@ -409,7 +409,15 @@ async fn up(folder: &Folder, extent: Extent, style: Style) -> anyhow::Result<Exi
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let outcome = tokio::select! {
-        outcome = ground::up(folder, extent, &progress, &stop) => Some(outcome?),
+        outcome = ground::up(folder, extent, &progress, &stop) => {
+            if outcome.is_err() && matches!(folder.read(), Ok(Some(_))) {
+                progress.say(
+                    "what was built is left for a look at its logs; `lab up` goes on or builds it \
+                     anew, `lab down` removes it",
+                );
+            }
+            Some(outcome?)
+        },
         _ = interrupt.recv() => None,
         _ = terminate.recv() => None,
     };

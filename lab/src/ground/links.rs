@@ -49,7 +49,10 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The server ended or stays silent.
-    #[error("failed to see the Toxiproxy of link {link} serve: {reason}; its log is {log}")]
+    #[error(
+        "failed to see the Toxiproxy of link {link} serve: {reason}; its log is {log}. If an \
+         address is in use, end the program that has it (`ss -ltnp` names it)"
+    )]
     NotServing {
         /// The link.
         link: Link,
