@@ -57,14 +57,14 @@ pub async fn perform(
         Step::Transfer { to, why } => {
             let epoch = core.transfer_leader(&leader_address()?, *to).await?;
             let center = view.center_of(*to).unwrap_or("an unknown center");
-            let why = match why {
-                Move::HandBack => "handed leadership back to the primary center",
-                Move::BeforeRestart => "moved leadership away before a restart",
+            let (reason, text) = match why {
+                Move::HandBack => ("HandedBack", "handed leadership back to the primary center"),
+                Move::BeforeRestart => ("MovedAway", "moved leadership away before a restart"),
             };
             Ok(Some(Notice::normal(
-                "LeadershipMoved",
-                "TransferLeader",
-                format!("{why}: {center} leads since epoch {epoch}"),
+                reason,
+                format!("TransferLeader epoch {epoch}"),
+                format!("{text}: {center} leads since epoch {epoch}"),
             )))
         }
         Step::AcquireLease => {

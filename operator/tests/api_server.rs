@@ -26,7 +26,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use kube::{Client, Config, ResourceExt};
 use lab_parts::apiserver::ApiServer;
-use lab_parts::{CacheDir, Part, Parts, Quiet, Stop};
+use lab_parts::{Built, CacheDir, Part, Parts, Quiet, Stop};
 use protocol::admin::admin_server::{Admin, AdminServer};
 use protocol::admin::{
     ControlRequest, ControlResponse, ElectionRecord, HashPoint, LogChunk, MaintenanceLease,
@@ -121,30 +121,39 @@ async fn until_served(client: &Client, group_version: &str, plural: &str) {
         .unwrap_or_else(|_| panic!("{plural} of {group_version} never came"));
 }
 
-fn start(with_gateway_api: bool) -> Server {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let built = Parts::open(CacheDir::from_environment().unwrap())
+fn built() -> Built {
+    Parts::open(CacheDir::from_environment().unwrap())
         .unwrap()
         .build(
             &[Part::Etcd, Part::KubeApiserver, Part::Helm],
             &Quiet,
             &Stop::default(),
         )
-        .unwrap();
+        .unwrap()
+}
+
+/// The chart's objects with these settings, or what Helm says against them.
+fn render(built: &Built, settings: &[&str]) -> Result<Vec<Value>, String> {
+    let mut helm = Command::new(built.path(Part::Helm).unwrap());
+    helm.args(["template", "tricenter", CHART, "--include-crds"])
+        .args(["--namespace", "tricenter-system"]);
+    for setting in settings {
+        helm.args(["--set", setting]);
+    }
+    let rendered = helm.output().unwrap();
+    if rendered.status.success() {
+        Ok(objects(&String::from_utf8(rendered.stdout).unwrap()))
+    } else {
+        Err(String::from_utf8(rendered.stderr).unwrap())
+    }
+}
+
+fn start(with_gateway_api: bool) -> Server {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let built = built();
     let server = ApiServer::start_from(&built).unwrap();
     let operator = server.kubeconfig_of(OPERATOR_USER, None).unwrap();
-    let rendered = Command::new(built.path(Part::Helm).unwrap())
-        .args(["template", "tricenter", CHART, "--include-crds"])
-        .args(["--namespace", "tricenter-system", "--set", "center=a1"])
-        .args(["--set", "createNamespace=true"])
-        .output()
-        .unwrap();
-    assert!(
-        rendered.status.success(),
-        "{}",
-        String::from_utf8_lossy(&rendered.stderr)
-    );
-    let mut wanted = objects(&String::from_utf8(rendered.stdout).unwrap());
+    let mut wanted = render(&built, &["center=a1", "createNamespace=true"]).unwrap();
     // Namespaces first, as Helm itself does it.
     wanted.sort_by_key(|object| object["kind"] != "Namespace");
     let mut kinds = vec![("tricenter.dev/v1alpha1", "tradingcores")];
@@ -1006,6 +1015,7 @@ async fn a_new_image_restarts_the_leaders_pod_only_after_handing_over_under_the_
             .unwrap()
             .is_none()
     );
+    world.event("MovedAway").await;
     world.event("ReplicaRestarting").await;
     // Not given back before the replica is there again.
     world.round().await;
@@ -1057,7 +1067,7 @@ async fn leadership_is_handed_back_once_all_has_been_well_long_enough() {
     assert_eq!(world.group.lock().unwrap()[0].leader, 1);
     let core = world.round().await;
     assert_eq!(core.status.unwrap().leader_center.as_deref(), Some("a1"));
-    world.event("LeadershipMoved").await;
+    world.event("HandedBack").await;
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -1104,4 +1114,22 @@ async fn the_chart_gives_no_rights_that_are_not_used() {
             "the operator may {verb} {resource}"
         );
     }
+}
+
+#[test]
+fn the_chart_needs_a_center_and_keeps_to_one_namespace_if_asked() {
+    let built = built();
+    let error = render(&built, &[]).unwrap_err();
+    assert!(error.contains("center"), "{error}");
+    let kinds = |settings: &[&str]| -> Vec<String> {
+        render(&built, settings)
+            .unwrap()
+            .iter()
+            .map(|object| object["kind"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let bound_to_one = kinds(&["center=b1", "watchNamespace=trading"]);
+    assert!(bound_to_one.contains(&"RoleBinding".to_owned()));
+    assert!(!bound_to_one.contains(&"ClusterRoleBinding".to_owned()));
+    assert!(kinds(&["center=b1"]).contains(&"ClusterRoleBinding".to_owned()));
 }
