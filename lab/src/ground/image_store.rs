@@ -27,6 +27,8 @@ use crate::progress::Detail;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// A large image on a slow disk.
+const IMPORT_LIMIT: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(50);
 
 /// The store of these images, made unless it is there; older ones are removed.
@@ -129,6 +131,7 @@ async fn fill(
                 &archive.display().to_string(),
             ],
         )
+        .within(IMPORT_LIMIT)
         .perform()
         .await?;
         imported.insert(image.reference.clone(), image.archive.clone());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-/// No call of ours takes more than a second; this only bounds a machine in trouble.
+/// Hardly a call of ours takes more than a second; this only bounds a machine in trouble.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// One call: no shell, arguments as they are.
@@ -16,6 +16,7 @@ pub struct Invocation {
     program: String,
     arguments: Vec<String>,
     input: String,
+    time_limit: Duration,
 }
 
 impl Invocation {
@@ -28,7 +29,14 @@ impl Invocation {
             program: program.into(),
             arguments: arguments.into_iter().map(Into::into).collect(),
             input: String::new(),
+            time_limit: TIME_LIMIT,
         }
+    }
+
+    /// Gives the call more time than the usual 30 s.
+    #[must_use]
+    pub fn within(self, time_limit: Duration) -> Self {
+        Self { time_limit, ..self }
     }
 
     /// Feeds this to the program's standard input.
@@ -58,10 +66,11 @@ impl Invocation {
             // A program that ends before it read all says why in its exit status.
             let _ = stdin.write_all(self.input.as_bytes()).await;
         }
-        let output = tokio::time::timeout(TIME_LIMIT, child.wait_with_output())
+        let output = tokio::time::timeout(self.time_limit, child.wait_with_output())
             .await
             .map_err(|_| Error::TimeLimit {
                 call: self.to_string(),
+                seconds: self.time_limit.as_secs(),
             })?
             .map_err(failed)?;
         if output.status.success() {
@@ -103,10 +112,12 @@ pub enum Error {
         message: String,
     },
     /// It did not end.
-    #[error("failed to run `{call}`: it did not end within {} s", TIME_LIMIT.as_secs())]
+    #[error("failed to run `{call}`: it did not end within {seconds} s")]
     TimeLimit {
         /// What was called.
         call: String,
+        /// How long it had.
+        seconds: u64,
     },
 }
 
