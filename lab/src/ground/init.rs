@@ -147,6 +147,10 @@ fn become_machine(spec: &InitSpec) -> anyhow::Result<()> {
         MountPropagationFlags::REC | MountPropagationFlags::SHARED,
     )?;
     fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("failed to turn on forwarding")?;
+    // Refusals are not rationed: a resolver that asks before cluster DNS is back is told so each
+    // time, where after the sixth it would wait in silence for many seconds.
+    fs::write("/proc/sys/net/ipv4/icmp_ratelimit", "0")
+        .context("failed to lift the rate limit of refusals")?;
     load_packet_filter(spec.center)
 }
 

@@ -150,6 +150,14 @@ pub fn gateway_class(namespace: &str) -> Vec<Value> {
             "metadata": {"name": GATEWAY_CLASS, "namespace": namespace},
             "spec": {
                 "concurrency": 1,
+                // Envoy starts beside cluster DNS when a center comes back, and its first look-ups
+                // fail: it must not wait for its usual 5 s after each.
+                "bootstrap": {"type": "JSONPatch", "jsonPatches": [{
+                    "op": "add",
+                    "jsonPath": "$.static_resources.clusters[?(@.name=='xds_cluster')]",
+                    "path": "/dns_failure_refresh_rate",
+                    "value": {"base_interval": "0.2s", "max_interval": "0.5s"},
+                }]},
                 "shutdown": {"drainTimeout": "2s", "minDrainDuration": "0s"},
                 "provider": {"type": "Kubernetes", "kubernetes": {
                     "envoyService": {

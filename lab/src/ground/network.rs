@@ -61,7 +61,8 @@ pub fn plan_leg(center: Center) -> Vec<Invocation> {
         // Pods have routes of their own. Without this one, who dials a pod that is gone (a service
         // still names those from before a power-off) would hang in silence for two minutes, and a
         // Toxiproxy, which dials one connection after the other, with all that wait behind it.
-        format!("route add unreachable {}", center.pod_network()),
+        // ("Unreachable" would do for TCP, but resolvers over UDP only take "prohibited" for an end.)
+        format!("route add prohibit {}", center.pod_network()),
     ];
     vec![
         Invocation::new("ip", ["netns", "add", &namespace]),
