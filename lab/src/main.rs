@@ -12,7 +12,7 @@ use lab::ground::address_plan::{Center, Direction, Link};
 use lab::ground::cgroup::Group;
 use lab::ground::components::Component;
 use lab::ground::links::{Delay, LinkControl};
-use lab::ground::state::{Folder, LabState, Phase};
+use lab::ground::state::{self, Folder, LabState, Phase};
 use lab::ground::{self, Extent, Outcome, images, init, materials, power, status};
 use lab::load;
 use lab::progress::{Detail, Progress, Style};
@@ -410,7 +410,12 @@ async fn up(folder: &Folder, extent: Extent, style: Style) -> anyhow::Result<Exi
     let mut terminate = signal(SignalKind::terminate())?;
     let outcome = tokio::select! {
         outcome = ground::up(folder, extent, &progress, &stop) => {
-            if outcome.is_err() && matches!(folder.read(), Ok(Some(_))) {
+            let is_others_work = |error: &anyhow::Error| {
+                matches!(error.downcast_ref(), Some(state::Error::Locked { .. }))
+            };
+            if outcome.as_ref().is_err_and(|error| !is_others_work(error))
+                && matches!(folder.read(), Ok(Some(_)))
+            {
                 progress.say(
                     "what was built is left for a look at its logs; `lab up` goes on or builds it \
                      anew, `lab down` removes it",
@@ -506,8 +511,7 @@ async fn run_all(
     let progress = Progress::new(style, run::STEPS);
     let whole = async {
         let (centers, destroyer) = if own_clusters {
-            std::fs::create_dir_all(folder.path())
-                .with_context(|| format!("failed to create {}", folder.path().display()))?;
+            folder.create()?;
             let kubeconfigs = arguments.kubeconfigs.iter().cloned().collect();
             let entries = arguments.entries.iter().cloned().collect();
             let (namespace, core) = (&arguments.namespace, &arguments.core);
@@ -522,6 +526,8 @@ async fn run_all(
             };
             (Centers::of_lab(folder), destroyer)
         };
+        // Nobody takes the lab away, or builds at it, while it is measured.
+        let _lock = folder.lock("lab run")?;
         run::run(&centers, &destroyer, &options, &progress).await
     };
     let finished = tokio::select! {

@@ -271,6 +271,12 @@ impl Hierarchies {
     }
 }
 
+/// Whether a group of the lab is there; on a machine without control groups none is.
+#[must_use]
+pub fn is_there(group: &Group) -> bool {
+    Hierarchies::observe().is_ok_and(|hierarchies| !hierarchies.folders(group).is_empty())
+}
+
 fn file<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
     move |source| Error::File {
         action,

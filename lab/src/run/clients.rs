@@ -2,6 +2,7 @@
 
 use super::centers::Centers;
 use super::report::Percentiles;
+use crate::ground::cgroup::{self, Group};
 use crate::ground::power::now_us;
 use crate::progress::Detail;
 use anyhow::{Context as _, Result, bail};
@@ -123,6 +124,10 @@ impl Clients {
             let log = histories.join(format!("client-{number}.log"));
             let share = offer.per_second as f64 / offer.processes as f64;
             let mut command = Command::new(&program);
+            if cgroup::is_there(&Group::clients()) {
+                // Whatever becomes of us, `lab down` finds them there.
+                command.args(["in-group", "clients", "--"]).arg(&program);
+            }
             command.args(["load", "client"]);
             // Each begins with another entry, so that all are used.
             for offset in 0..centers.all.len() {
