@@ -28,7 +28,7 @@ use super::{
 use crate::progress::{Detail, Progress};
 
 /// Steps of a whole `up`.
-pub const STEPS: usize = 10;
+pub const STEPS: usize = 9;
 /// From a ready API server to all objects taken.
 const APPLY_LIMIT: Duration = Duration::from_secs(120);
 /// From all objects taken to all pods ready.
