@@ -22,8 +22,8 @@ pub struct Config {
     pub tick_ms: u32,
     /// How often a leader speaks when it has nothing to say, in milliseconds.
     pub heartbeat_ms: u32,
-    /// How long the preferred follower waits for a silent leader at least, in milliseconds. Within
-    /// this time a follower that hears its leader votes for nobody else.
+    /// How long the preferred follower waits for a silent leader at least, in milliseconds. For four
+    /// fifths of it a follower that heard its leader votes for nobody else.
     pub election_timeout_ms_min: u32,
     /// How long the least preferred follower waits at most, in milliseconds.
     pub election_timeout_ms_max: u32,
@@ -56,6 +56,13 @@ impl Config {
         (from, to.max(from + 1))
     }
 
+    /// For how long a follower that heard its leader votes for nobody else, in ticks: a fifth less
+    /// than the shortest timeout. Were it as long, the first to miss a dead leader would be refused
+    /// by one that heard it a moment later, and a whole timeout would pass before it asked again.
+    pub(crate) fn lease_ticks(&self) -> usize {
+        (self.ticks(self.election_timeout_ms_min) * 4 / 5).max(self.ticks(self.heartbeat_ms) + 1)
+    }
+
     pub(crate) fn ticks(&self, milliseconds: u32) -> usize {
         (milliseconds / self.tick_ms.max(1)).max(1) as usize
     }
@@ -82,6 +89,7 @@ mod tests {
             retain_entries: 100,
             snapshot_every_entries: 100,
         };
+        assert_eq!(config(1).lease_ticks(), 40);
         assert_eq!(config(1).election_ticks(), (50, 60));
         assert_eq!(config(2).election_ticks(), (60, 70));
         assert_eq!(config(3).election_ticks(), (70, 80));

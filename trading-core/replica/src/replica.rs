@@ -136,7 +136,7 @@ impl Replica {
         let unproven = recovered.unproven.then(Unproven::default);
         let raft_config = raft::Config {
             id: config.replica.0,
-            election_tick: config.ticks(config.election_timeout_ms_min),
+            election_tick: config.lease_ticks(),
             heartbeat_tick: config.ticks(config.heartbeat_ms),
             min_election_tick,
             max_election_tick,
