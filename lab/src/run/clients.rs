@@ -361,7 +361,9 @@ fn rate_of<'a>(samples: impl DoubleEndedIterator<Item = &'a Sample> + Clone) -> 
     let Some(newest) = samples.clone().next_back() else {
         return 0;
     };
-    let since = newest.at_us.saturating_sub(RATE_WINDOW.as_micros() as u64);
+    let Some(since) = newest.at_us.checked_sub(RATE_WINDOW.as_micros() as u64) else {
+        return 0;
+    };
     let mut older = samples.rev().skip_while(|sample| sample.at_us > since);
     let Some(older) = older.next() else { return 0 };
     let span_us = newest.at_us.saturating_sub(older.at_us).max(1);

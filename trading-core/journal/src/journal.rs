@@ -343,6 +343,8 @@ struct Replay {
     next_position: Option<u64>,
     /// After which entry the log begins, where a record says so.
     reset: Option<(LogIndex, Epoch)>,
+    /// The last entry that is not held any more, for the snapshot covers it.
+    let_go: Option<LogIndex>,
 }
 
 impl Replay {
@@ -355,6 +357,7 @@ impl Replay {
             retain_entries,
             next_position: None,
             reset: None,
+            let_go: None,
         }
     }
 
@@ -416,6 +419,7 @@ impl Replay {
             Record::HardState(state) => self.recovered.hard_state = state,
             Record::Reset { index, epoch } => {
                 self.recovered.entries.clear();
+                self.let_go = None;
                 self.reset = Some((index, epoch));
             }
         }
@@ -427,9 +431,15 @@ impl Replay {
         while entries.back().is_some_and(|last| last.index >= entry.index) {
             entries.pop_back();
         }
+        // An entry that was let go may be replaced like any other: it too may have been written and
+        // not committed when its leader fell.
+        if self.let_go.is_some_and(|last| last >= entry.index) {
+            self.let_go = Some(LogIndex(entry.index.0 - 1));
+        }
         let last = entries
             .back()
             .map(|last| last.index)
+            .or(self.let_go)
             .or(self.reset.map(|(index, _)| index));
         if let Some(last) = last
             && last.0 + 1 != entry.index.0
@@ -442,10 +452,7 @@ impl Replay {
             .front()
             .is_some_and(|first| first.index.0 + self.retain_entries < snapshot)
         {
-            // What is dropped here counts as the place after which the log begins.
-            self.reset = entries
-                .pop_front()
-                .map(|dropped| (dropped.index, dropped.epoch));
+            self.let_go = entries.pop_front().map(|dropped| dropped.index);
         }
         Ok(())
     }
@@ -801,6 +808,31 @@ mod tests {
                 .unwrap();
         }
         journal.snapshot_writer().save(&snapshot(90, 1)).unwrap();
+        drop(journal);
+        let (_, recovered) = Journal::open(folder.path(), options).unwrap();
+        assert_eq!(recovered.entries[0].index, LogIndex(80));
+        assert_eq!(recovered.last_index(), LogIndex(100));
+    }
+
+    /// Seen in the lab: a leader's last entry was not committed when its center fell, another took
+    /// its place, and a later snapshot covered both. The log was refused as damaged.
+    #[test]
+    fn an_entry_that_was_replaced_long_before_the_snapshot_is_no_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            retain_entries: 10,
+            retain_bytes: u64::MAX,
+            ..OPTIONS
+        };
+        let (mut journal, _) = Journal::open(folder.path(), options).unwrap();
+        let mut append = |index, epoch| {
+            let state = Some(state(epoch, index - 1));
+            journal.append(vec![entry(index, epoch)], state, Sync::Later)
+        };
+        (1..=20).for_each(|index| append(index, 1).unwrap());
+        append(19, 2).unwrap();
+        (20..=100).for_each(|index| append(index, 2).unwrap());
+        journal.snapshot_writer().save(&snapshot(90, 2)).unwrap();
         drop(journal);
         let (_, recovered) = Journal::open(folder.path(), options).unwrap();
         assert_eq!(recovered.entries[0].index, LogIndex(80));
