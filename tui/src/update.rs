@@ -231,7 +231,8 @@ fn see_cluster(
             .enumerate()
             .find(|(_, center)| center.name == known.center);
         if let Some((place, center)) = found {
-            center.site.get_or_insert_with(|| known.site.clone());
+            // The object is what all centers go by; a lab's file may spell a site otherwise.
+            center.site = Some(known.site.clone());
             if center.address.is_none() {
                 center.address = Some(known.address.clone());
                 effects.push(Effect::WatchReplica {
