@@ -14,9 +14,9 @@ use types::{ClientCommand, Command, Epoch, Event, LogIndex, OrderState, Report, 
 fn limits() -> Limits {
     Limits {
         sessions_max: 5,
-        orders_per_account_max: 30,
+        orders_per_account_max: 15,
         open_orders_per_account_max: 8,
-        orders_max: 80,
+        orders_max: 50,
         quantity_max: 1_000,
         replay_messages_max: 6,
         ..Limits::default()
@@ -224,7 +224,7 @@ fn random_streams_reach_what_they_are_meant_to_reach() {
     let mut runner = TestRunner::deterministic();
     let mut codes = std::collections::BTreeSet::new();
     let (mut trades, mut duplicates, mut dropped) = (0, 0, 0);
-    for _ in 0..60 {
+    for _ in 0..600 {
         let commands = stream(160).new_tree(&mut runner).unwrap().current();
         let mut state = opened();
         for (position, command) in commands.iter().enumerate() {
