@@ -389,6 +389,12 @@ impl Model {
         self.all_live().any(|(_, status)| status.replica == replica)
     }
 
+    /// Whether more than half of the replicas are live, without which nobody can be elected.
+    #[must_use]
+    pub fn hears_quorum(&self) -> bool {
+        self.all_live().count() * 2 > self.centers.len()
+    }
+
     /// The serving leader's status.
     #[must_use]
     pub fn leader(&self) -> Option<&ReplicaStatus> {

@@ -178,23 +178,42 @@ fn legend(model: &Model, failover: &Failover, columns: usize) -> Vec<Line<'stati
     lines
 }
 
+/// The first cells that fit as a whole: a number that is cut would be another number.
+fn fitting(columns: usize, mut cells: Vec<(Tone, String, usize)>) -> Vec<(Tone, String, usize)> {
+    let mut left = columns;
+    let fits = cells
+        .iter()
+        .take_while(|(_, _, taken)| {
+            let fits = *taken <= left;
+            left = left.saturating_sub(taken + 1);
+            fits
+        })
+        .count();
+    cells.truncate(fits);
+    cells
+}
+
 /// Every change of leader that the replicas remember.
 pub(super) fn draw_elections(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let language = model.language;
     let rows = usize::from(area.height.saturating_sub(3));
     let cell = |word: Word| language.say(word).to_owned();
+    let columns = usize::from(area.width.saturating_sub(2));
     let mut lines = vec![row(
         model,
-        &[
-            (Tone::Dim, cell(Word::Epoch), 6),
-            (Tone::Dim, cell(Word::Leader), 10),
-            (Tone::Dim, cell(Word::Since), 9),
-            (Tone::Dim, String::new(), 10),
-            (Tone::Dim, cell(Word::Fence), 11),
-            (Tone::Dim, cell(Word::Elect), 11),
-            (Tone::Dim, cell(Word::Replay), 11),
-            (Tone::Dim, cell(Word::FirstOrder), 12),
-        ],
+        &fitting(
+            columns,
+            vec![
+                (Tone::Dim, cell(Word::Epoch), 6),
+                (Tone::Dim, cell(Word::Leader), 8),
+                (Tone::Dim, cell(Word::Since), 9),
+                (Tone::Dim, String::new(), 10),
+                (Tone::Dim, cell(Word::Fence), 9),
+                (Tone::Dim, cell(Word::Elect), 9),
+                (Tone::Dim, cell(Word::Replay), 9),
+                (Tone::Dim, cell(Word::FirstOrder), 12),
+            ],
+        ),
     )];
     for (center, record) in model.elections().into_iter().take(rows) {
         let between = |from_us: u64, to_us: u64| {
@@ -212,16 +231,19 @@ pub(super) fn draw_elections(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         let plain = |text: String, columns: usize| (Tone::Plain, text, columns);
         lines.push(row(
             model,
-            &[
-                plain(record.epoch.to_string(), 6),
-                plain(center, 10),
-                plain(clock(record.elected_at_us), 9),
-                plain(cell(kind), 10),
-                plain(between(record.suspected_at_us, record.campaigned_at_us), 11),
-                plain(between(record.campaigned_at_us, record.elected_at_us), 11),
-                plain(between(record.elected_at_us, record.serving_at_us), 11),
-                plain(between(record.serving_at_us, record.first_order_at_us), 12),
-            ],
+            &fitting(
+                columns,
+                vec![
+                    plain(record.epoch.to_string(), 6),
+                    plain(center, 8),
+                    plain(clock(record.elected_at_us), 9),
+                    plain(cell(kind), 10),
+                    plain(between(record.suspected_at_us, record.campaigned_at_us), 9),
+                    plain(between(record.campaigned_at_us, record.elected_at_us), 9),
+                    plain(between(record.elected_at_us, record.serving_at_us), 9),
+                    plain(between(record.serving_at_us, record.first_order_at_us), 12),
+                ],
+            ),
         ));
     }
     boxed(model, frame, area, language.say(Word::Elections), lines);

@@ -144,7 +144,7 @@ fn wide(model: &Model, frame: &mut Frame<'_>, area: Rect, centers_height: u16) {
         Constraint::Length(1),
         Constraint::Length(centers_height),
         Constraint::Length(middle_height),
-        Constraint::Fill(1),
+        Constraint::Fill(2),
         Constraint::Length(6),
         Constraint::Fill(2),
         Constraint::Length(1),
@@ -186,7 +186,11 @@ fn header(model: &Model, columns: u16) -> Line<'static> {
             Tone::Bad,
             format!(
                 "! {}  {} {epoch}",
-                language.say(Word::Electing),
+                language.say(if model.hears_quorum() {
+                    Word::Electing
+                } else {
+                    Word::NoQuorum
+                }),
                 language.say(Word::Epoch).to_lowercase()
             ),
         ),

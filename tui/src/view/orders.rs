@@ -14,7 +14,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let block = framed(model, model.language.say(Word::Orders));
     let inner = block.inner(area);
     frame.render_widget(block, area);
-    if inner.height < 4 {
+    if inner.height < 3 {
         let mut line = rate(model);
         line.spans.push(span(model, Tone::Plain, "  "));
         let left = usize::from(inner.width).saturating_sub(line.width());

@@ -111,3 +111,20 @@ fn with_every_api_server_dead_the_leader_is_shown_and_kubernetes_is_not_ready() 
     assert!(text.contains("★ serving a1"), "{text}");
     assert!(!text.contains("✓ Ready"), "{text}");
 }
+
+#[test]
+fn a_lone_replica_is_not_told_as_a_failover() {
+    let mut model = scenes::electing(Language::English);
+    assert!(rows_of(&screen(&model, 80, 24)).contains("! FAILOVER IN PROGRESS"));
+    let at_us = model.now_us;
+    let reason = "refused".to_owned();
+    scenes::send(
+        &mut model,
+        Message::ReplicaLost {
+            center: 2,
+            at_us,
+            reason,
+        },
+    );
+    assert!(rows_of(&screen(&model, 80, 24)).contains("! NO LEADER, NO QUORUM HEARD"));
+}
