@@ -75,7 +75,8 @@ pub fn build_own(
     for binary in binaries {
         command.args(["--bin", binary]);
     }
-    let messages = logs.join("cargo-build.json");
+    // Each its own: two programs may build at once, and cargo makes one wait for the other.
+    let messages = logs.join(format!("cargo-build-{}.json", std::process::id()));
     run_captured(
         "cargo build",
         command,
@@ -84,6 +85,7 @@ pub fn build_own(
         stop,
     )?;
     let text = fs::read_to_string(&messages).map_err(file_error("read", &messages))?;
+    fs::remove_file(&messages).map_err(file_error("remove", &messages))?;
     select(executables(&text), binaries)
 }
 
