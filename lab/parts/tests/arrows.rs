@@ -31,8 +31,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "types", "book", "engine", "journal", "replica", "protocol", "client", "gateway",
-            "probes",
+            "types", "book", "engine", "journal", "replica", "protocol", "gateway", "probes",
         ],
     ),
     ("history", &["types", "engine"]),
