@@ -372,8 +372,12 @@ async fn run_async(command: Command, style: Style) -> anyhow::Result<ExitCode> {
                 .disk(center)
                 .join("log")
                 .join(format!("{component}.log"));
-            let text = std::fs::read(&path)
-                .with_context(|| format!("failed to read {}", path.display()))?;
+            let text = std::fs::read(&path).with_context(|| {
+                format!(
+                    "failed to read {}; `lab status` tells whether there is a lab",
+                    path.display()
+                )
+            })?;
             print(&text)?;
         }
         Command::Footprint => {
@@ -548,7 +552,20 @@ async fn run_all(
         }
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    let report = finished?;
+    let report = match finished {
+        Ok(report) => report,
+        Err(error) => {
+            // Whatever was taken away before it failed is given back.
+            if let Ok(Some(state)) = folder.read()
+                && state.phase == Phase::Up
+                && !own_clusters
+                && let Err(left) = restore(folder, &state, style).await
+            {
+                progress.say(&format!("not given back: {left:#}; `lab up` mends the lab"));
+            }
+            return Err(error);
+        }
+    };
     run::write_report(&report, &report_path)?;
     print(report.table().as_bytes())?;
     print(format!("  written to {}\n", report_path.display()).as_bytes())?;

@@ -101,7 +101,7 @@ impl Delay {
     pub fn new(round_trip_ms: u32, jitter_ms: u32) -> Result<Self, Error> {
         if round_trip_ms > ROUND_TRIP_MS_MAX {
             return Err(Error::BadValue {
-                field: "rtt_ms",
+                field: "ROUND_TRIP_MS",
                 value: round_trip_ms,
                 accepted: format!(
                     "0 to {ROUND_TRIP_MS_MAX} are accepted; to stop all data use `lab link cut`"

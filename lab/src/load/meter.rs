@@ -3,7 +3,7 @@
 use crate::ground::power::now_us;
 use hdrhistogram::Histogram;
 use history::{Record, SeenReport};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 use types::{ClientSeq, SessionId};
@@ -14,7 +14,7 @@ const WINDOW: Duration = Duration::from_secs(5);
 const LATENCY_US_MAX: u64 = 120_000_000;
 
 /// What a client process prints each 200 ms.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Sample {
     /// When, in microseconds since 1970.
     pub at_us: u64,

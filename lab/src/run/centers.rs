@@ -248,9 +248,10 @@ impl Seen {
             .max_by_key(|status| status.epoch)
     }
 
-    /// The entry at which all three replicas have applied the same and hold the same state.
+    /// The entry at which all replicas have applied the same and hold the same state. One that is not
+    /// heard makes it unknown.
     #[must_use]
-    pub fn equal_at(&self) -> Option<u64> {
+    pub fn equal_at(&self, replicas: usize) -> Option<u64> {
         let fresh: Vec<&ReplicaStatus> = self
             .statuses
             .keys()
@@ -260,8 +261,7 @@ impl Seen {
         let equal = fresh.iter().all(|status| {
             status.applied_index == first.applied_index && status.history_hash == first.history_hash
         });
-        (equal && fresh.len() == self.statuses.len() && fresh.len() > 1)
-            .then_some(first.applied_index)
+        (equal && fresh.len() == replicas).then_some(first.applied_index)
     }
 }
 
@@ -393,13 +393,14 @@ pub(crate) mod tests {
             ..ReplicaStatus::default()
         };
         seen.put(at(1, 10, 7));
-        assert_eq!(seen.equal_at(), None, "one alone proves nothing");
+        assert_eq!(seen.equal_at(3), None, "one alone proves nothing");
         seen.put(at(2, 10, 7));
+        assert_eq!(seen.equal_at(3), None, "the third is not heard");
         seen.put(at(3, 9, 7));
-        assert_eq!(seen.equal_at(), None);
+        assert_eq!(seen.equal_at(3), None);
         seen.put(at(3, 10, 8));
-        assert_eq!(seen.equal_at(), None);
+        assert_eq!(seen.equal_at(3), None);
         seen.put(at(3, 10, 7));
-        assert_eq!(seen.equal_at(), Some(10));
+        assert_eq!(seen.equal_at(3), Some(10));
     }
 }

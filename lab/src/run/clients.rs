@@ -4,10 +4,10 @@ use super::centers::Centers;
 use super::report::Percentiles;
 use crate::ground::cgroup::{self, Group};
 use crate::ground::power::now_us;
+use crate::load::Sample;
 use crate::progress::Detail;
 use anyhow::{Context as _, Result, bail};
 use history::{History, read_history};
-use serde::Deserialize;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::BufReader;
@@ -41,33 +41,6 @@ pub struct Offer {
     pub per_second: u64,
     /// Seed; the same seed sends the same orders.
     pub seed: u64,
-}
-
-/// One line of a client process. Counts are since it began; latencies are of the last line's time.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub struct Sample {
-    /// When, in microseconds since 1970.
-    pub at_us: u64,
-    /// Requests sent.
-    pub sent: u64,
-    /// Answered.
-    pub acknowledged: u64,
-    /// Of these, refused with a reason.
-    pub rejected: u64,
-    /// Given up.
-    pub unknown: u64,
-    /// Sent and not answered yet.
-    pub in_flight: u64,
-    /// The highest epoch seen.
-    pub epoch: u64,
-    /// When its first order was accepted in that epoch; 0 before.
-    pub epoch_first_ack_us: u64,
-    /// Median latency.
-    pub p50_us: u64,
-    /// 99th percentile.
-    pub p99_us: u64,
-    /// Largest.
-    pub max_us: u64,
 }
 
 type Samples = Arc<Mutex<VecDeque<Sample>>>;

@@ -156,21 +156,19 @@ pub async fn run(
         .wait_until_all_true(RECOVERY_LIMIT, &step.detail())
         .await;
     let conditions = conditions.map(|()| back_at.elapsed());
-    steps.done(
-        step,
-        "center back",
-        &format!("{} is a follower in step", leader.center),
-    );
+    let found = match &caught_up {
+        Ok(_) => format!("{} is a follower in step", leader.center),
+        Err(_) => format!("{} did not come back in step", leader.center),
+    };
+    steps.done(step, "center back", &found);
 
     let step = progress.begin("last orders");
     let histories = clients.stop(&step.detail()).await?;
     step.detail().set("comparing the replicas' states");
     let equal_at = watch
-        .wait_for(
-            HEALTHY_LIMIT,
-            "equal states on all replicas",
-            Seen::equal_at,
-        )
+        .wait_for(HEALTHY_LIMIT, "equal states on all replicas", |seen| {
+            seen.equal_at(centers.all.len())
+        })
         .await;
     steps.done(
         step,
