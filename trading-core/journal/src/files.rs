@@ -1,111 +1,109 @@
 //! Names, creation and removal of the files of a data directory.
 
+use crate::disk::{Aside, Disk, DiskFile};
 use crate::error::{JournalError, io_error};
-use rustix::fs::{FlockOperation, flock};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
+use std::io;
+use std::sync::Arc;
 
 const SEGMENT: &str = "segment-";
 const SNAPSHOT: &str = "snapshot-";
 const SPARE: &str = "spare";
 const TEMPORARY: &str = ".tmp";
 
-/// Takes the folder for this process; released when the file is dropped.
-pub(crate) fn lock(folder: &Path) -> Result<File, JournalError> {
-    fs::create_dir_all(folder).map_err(io_error("create", folder))?;
-    let path = folder.join("lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(io_error("open", &path))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(JournalError::Locked { path }),
-        Err(error) => Err(io_error("lock", &path)(error.into())),
-    }
+pub(crate) fn segment_name(first_position: u64) -> String {
+    format!("{SEGMENT}{first_position:020}")
 }
 
-pub(crate) fn segment_path(folder: &Path, first_position: u64) -> PathBuf {
-    folder.join(format!("{SEGMENT}{first_position:020}"))
-}
-
-pub(crate) fn snapshot_path(folder: &Path, index: u64) -> PathBuf {
-    folder.join(format!("{SNAPSHOT}{index:020}"))
+pub(crate) fn snapshot_name(index: u64) -> String {
+    format!("{SNAPSHOT}{index:020}")
 }
 
 /// First positions of all segments, ascending.
-pub(crate) fn segments(folder: &Path) -> Result<Vec<u64>, JournalError> {
-    numbered(folder, SEGMENT)
+pub(crate) fn segments(disk: &dyn Disk) -> Result<Vec<u64>, JournalError> {
+    numbered(disk, SEGMENT)
 }
 
 /// Indexes of all snapshots, ascending.
-pub(crate) fn snapshots(folder: &Path) -> Result<Vec<u64>, JournalError> {
-    numbered(folder, SNAPSHOT)
+pub(crate) fn snapshots(disk: &dyn Disk) -> Result<Vec<u64>, JournalError> {
+    numbered(disk, SNAPSHOT)
 }
 
-fn numbered(folder: &Path, prefix: &str) -> Result<Vec<u64>, JournalError> {
-    let mut found = Vec::new();
-    for file in fs::read_dir(folder).map_err(io_error("list", folder))? {
-        let name = file.map_err(io_error("list", folder))?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix(prefix));
-        if let Some(number) = number.and_then(|number| number.parse().ok()) {
-            found.push(number);
-        }
-    }
+pub(crate) fn list(disk: &dyn Disk) -> Result<Vec<String>, JournalError> {
+    disk.list().map_err(io_error("list", &disk.path("")))
+}
+
+fn numbered(disk: &dyn Disk, prefix: &str) -> Result<Vec<u64>, JournalError> {
+    let names = list(disk)?;
+    let numbers = names.iter().filter_map(|name| name.strip_prefix(prefix));
+    let mut found: Vec<u64> = numbers.filter_map(|number| number.parse().ok()).collect();
     found.sort_unstable();
     Ok(found)
 }
 
 /// Removes what a process that died left half made.
-pub(crate) fn sweep(folder: &Path) -> Result<(), JournalError> {
-    for file in fs::read_dir(folder).map_err(io_error("list", folder))? {
-        let path = file.map_err(io_error("list", folder))?.path();
-        let left_over = path.extension().is_some_and(|e| e == &TEMPORARY[1..])
-            || path.file_name().is_some_and(|name| name == SPARE);
-        if left_over {
-            fs::remove_file(&path).map_err(io_error("remove", &path))?;
+pub(crate) fn sweep(disk: &dyn Disk) -> Result<(), JournalError> {
+    for name in list(disk)? {
+        if name.ends_with(TEMPORARY) || name == SPARE {
+            remove(disk, &name)?;
         }
     }
     Ok(())
 }
 
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), JournalError> {
-    File::open(folder)
-        .and_then(|opened| opened.sync_all())
-        .map_err(io_error("sync", folder))
+pub(crate) fn read(disk: &dyn Disk, name: &str) -> Result<Vec<u8>, JournalError> {
+    disk.read(name).map_err(io_error("read", &disk.path(name)))
+}
+
+pub(crate) fn remove(disk: &dyn Disk, name: &str) -> Result<(), JournalError> {
+    disk.remove(name)
+        .map_err(io_error("remove", &disk.path(name)))
+}
+
+pub(crate) fn rename(disk: &dyn Disk, from: &str, to: &str) -> Result<(), JournalError> {
+    disk.rename(from, to)
+        .map_err(io_error("rename", &disk.path(from)))
+}
+
+pub(crate) fn open(disk: &dyn Disk, name: &str) -> Result<Box<dyn DiskFile>, JournalError> {
+    disk.open(name).map_err(io_error("open", &disk.path(name)))
+}
+
+pub(crate) fn sync_folder(disk: &dyn Disk) -> Result<(), JournalError> {
+    disk.sync_folder().map_err(io_error("sync", &disk.path("")))
 }
 
 /// Writes a file so that it is either whole under its name or not there.
-pub(crate) fn write_whole(path: &Path, parts: &[&[u8]]) -> Result<(), JournalError> {
-    let temporary = path.with_extension(&TEMPORARY[1..]);
-    let written = File::create(&temporary).and_then(|mut file| {
+pub(crate) fn write_whole(
+    disk: &dyn Disk,
+    name: &str,
+    parts: &[&[u8]],
+) -> Result<(), JournalError> {
+    let temporary = format!("{name}{TEMPORARY}");
+    let written = disk.create(&temporary).and_then(|file| {
+        let mut offset = 0;
         for part in parts {
-            file.write_all(part)?;
+            file.write_at(part, offset)?;
+            offset += part.len() as u64;
         }
-        file.sync_all()
+        file.sync()
     });
-    written.map_err(io_error("write", &temporary))?;
-    fs::rename(&temporary, path).map_err(io_error("rename", &temporary))?;
-    path.parent().map_or(Ok(()), sync_folder)
+    written.map_err(io_error("write", &disk.path(&temporary)))?;
+    rename(disk, &temporary, name)?;
+    sync_folder(disk)
 }
 
 /// Makes segments of zeros ahead of their use, so that a record's sync changes no metadata and a
 /// full disk is met before it is needed.
 pub(crate) struct Spares {
-    folder: PathBuf,
+    disk: Arc<dyn Disk>,
     segment_bytes: usize,
-    ready: Option<Receiver<io::Result<()>>>,
+    ready: Option<Box<dyn Aside>>,
 }
 
 impl Spares {
-    pub(crate) fn new(folder: &Path, segment_bytes: usize) -> Self {
+    pub(crate) fn new(disk: &Arc<dyn Disk>, segment_bytes: usize) -> Self {
         Self {
-            folder: folder.to_owned(),
+            disk: disk.clone(),
             segment_bytes,
             ready: None,
         }
@@ -116,57 +114,46 @@ impl Spares {
         if self.ready.is_some() {
             return;
         }
-        let (sender, receiver) = sync_channel(1);
-        let (path, bytes) = (self.folder.join(SPARE), self.segment_bytes);
+        let (disk, bytes) = (self.disk.clone(), self.segment_bytes);
         // The file has no meaning until it is renamed; `drop` waits for its writer.
-        thread::spawn(move || sender.send(write_zeros(&path, bytes)));
-        self.ready = Some(receiver);
+        let job = Box::new(move || write_zeros(&*disk, SPARE, bytes));
+        self.ready = Some(self.disk.aside(job));
     }
 
     /// Gives the next segment its name; waits for it when it is still being made.
-    pub(crate) fn take(&mut self, first_position: u64) -> Result<File, JournalError> {
+    pub(crate) fn take(&mut self, first_position: u64) -> Result<Box<dyn DiskFile>, JournalError> {
         self.prepare();
-        let spare = self.folder.join(SPARE);
-        if let Some(receiver) = self.ready.take() {
-            let made = receiver
-                .recv()
-                .unwrap_or_else(|_| Err(io::Error::other("its writer ended early")));
-            made.map_err(io_error("fill the next segment", &spare))?;
+        let disk = &*self.disk;
+        if let Some(ready) = self.ready.take() {
+            let made = ready.wait();
+            made.map_err(io_error("fill the next segment", &disk.path(SPARE)))?;
         }
-        let path = segment_path(&self.folder, first_position);
-        fs::rename(&spare, &path).map_err(io_error("rename", &spare))?;
-        sync_folder(&self.folder)?;
-        open_segment(&path)
+        let name = segment_name(first_position);
+        rename(disk, SPARE, &name)?;
+        sync_folder(disk)?;
+        open(disk, &name)
     }
 }
 
 impl Drop for Spares {
     /// Leaves no writer behind that could write into a folder that somebody else has by then.
     fn drop(&mut self) {
-        if let Some(receiver) = self.ready.take() {
+        if let Some(ready) = self.ready.take() {
             // Whether it could be made matters to nobody any more.
-            let _ = receiver.recv();
+            let _ = ready.wait();
         }
     }
 }
 
-pub(crate) fn open_segment(path: &Path) -> Result<File, JournalError> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(io_error("open", path))
-}
-
-fn write_zeros(path: &Path, bytes: usize) -> io::Result<()> {
+fn write_zeros(disk: &dyn Disk, name: &str, bytes: usize) -> io::Result<()> {
     const CHUNK: usize = 1 << 20;
     let zeros = vec![0; CHUNK.min(bytes)];
-    let mut file = File::create(path)?;
-    let mut left = bytes;
-    while left > 0 {
-        let now = left.min(zeros.len());
-        file.write_all(&zeros[..now])?;
-        left -= now;
+    let file = disk.create(name)?;
+    let mut offset = 0;
+    while offset < bytes {
+        let now = (bytes - offset).min(zeros.len());
+        file.write_at(&zeros[..now], offset as u64)?;
+        offset += now;
     }
-    file.sync_all()
+    file.sync()
 }

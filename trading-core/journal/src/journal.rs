@@ -1,14 +1,14 @@
 //! Opening, appending, cutting.
 
+use crate::disk::{Disk, DiskFile, FolderDisk, Lock};
 use crate::error::{JournalError, io_error};
 use crate::files::{self, Spares};
 use crate::format::{self, Found, HEADER_BYTES, Record};
 use crate::snapshot::{self, SavedSnapshot, SnapshotWriter};
 use crate::{HardState, LogEntry};
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use types::{Epoch, LogIndex};
 
 /// Stands in a folder from its first use until [`Journal::prove`].
@@ -54,10 +54,10 @@ pub struct Recovered {
 /// The log, open for writing.
 #[derive(Debug)]
 pub struct Journal {
-    folder: PathBuf,
+    disk: Arc<dyn Disk>,
     options: Options,
     segments: VecDeque<Segment>,
-    file: File,
+    file: Box<dyn DiskFile>,
     offset: usize,
     next_position: u64,
     last_index: LogIndex,
@@ -65,7 +65,7 @@ pub struct Journal {
     spares: Spares,
     buffer: Vec<u8>,
     /// Held, not used: its lock ends with it.
-    _lock: File,
+    _lock: Box<dyn Lock>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,26 +87,36 @@ impl Journal {
     /// # Errors
     /// [`JournalError`]; `Damaged` when what was promised cannot be read.
     pub fn open(folder: &Path, options: Options) -> Result<(Self, Recovered), JournalError> {
-        let lock = files::lock(folder)?;
-        files::sweep(folder)?;
-        let mut spares = Spares::new(folder, options.segment_bytes);
-        let mut replay = Replay::new(snapshot::newest(folder)?, options.retain_entries);
+        Self::open_on(Arc::new(FolderDisk::new(folder)), options)
+    }
+
+    /// Opens the log on any disk.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        options: Options,
+    ) -> Result<(Self, Recovered), JournalError> {
+        let lock = disk.lock()?;
+        files::sweep(&*disk)?;
+        let mut spares = Spares::new(&disk, options.segment_bytes);
+        let mut replay = Replay::new(snapshot::newest(&*disk)?, options.retain_entries);
         let mut segments = VecDeque::new();
         let mut offset = 0;
-        let positions = files::segments(folder)?;
-        let unproven = folder.join(UNPROVEN);
+        let positions = files::segments(&*disk)?;
         if positions.is_empty() {
             files::write_whole(
-                &unproven,
+                &*disk,
+                UNPROVEN,
                 &[b"this log has not caught up with its group yet\n"],
             )?;
         }
-        replay.recovered.unproven = unproven.exists();
+        replay.recovered.unproven = files::list(&*disk)?.iter().any(|name| name == UNPROVEN);
         for (number, first_position) in positions.iter().enumerate() {
             let last = number + 1 == positions.len();
-            let path = files::segment_path(folder, *first_position);
             let highest_index;
-            (offset, highest_index) = replay.segment(&path, *first_position, last)?;
+            (offset, highest_index) = replay.segment(&*disk, *first_position, last)?;
             segments.push_back(Segment {
                 first_position: *first_position,
                 highest_index,
@@ -114,9 +124,7 @@ impl Journal {
         }
         let next_position = replay.next_position.unwrap_or(1);
         let file = match segments.back() {
-            Some(segment) => {
-                files::open_segment(&files::segment_path(folder, segment.first_position))?
-            }
+            Some(segment) => files::open(&*disk, &files::segment_name(segment.first_position))?,
             None => {
                 segments.push_back(Segment {
                     first_position: next_position,
@@ -126,10 +134,10 @@ impl Journal {
             }
         };
         spares.prepare();
-        let place = files::segment_path(folder, next_position);
+        let place = disk.path(&files::segment_name(next_position));
         let (recovered, reset) = replay.finish(&place)?;
         let mut journal = Self {
-            folder: folder.to_owned(),
+            disk,
             options,
             segments,
             file,
@@ -203,19 +211,18 @@ impl Journal {
     /// # Errors
     /// [`JournalError`] when the note cannot be written.
     pub fn prove(&mut self) -> Result<(), JournalError> {
-        let path = self.folder.join(UNPROVEN);
-        match fs::remove_file(&path) {
+        match self.disk.remove(UNPROVEN) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(io_error("remove", &path)(error))
+                Err(io_error("remove", &self.disk.path(UNPROVEN))(error))
             }
-            _ => files::sync_folder(&self.folder),
+            _ => files::sync_folder(&*self.disk),
         }
     }
 
     /// A handle that saves snapshots of this log's state.
     #[must_use]
     pub fn snapshot_writer(&self) -> SnapshotWriter {
-        SnapshotWriter::new(&self.folder)
+        SnapshotWriter::new(&self.disk)
     }
 
     /// Deletes segments that the older of two snapshots makes needless, oldest first, while the log
@@ -224,7 +231,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`] when a file cannot be removed; the log is whole then.
     pub fn truncate(&mut self) -> Result<usize, JournalError> {
-        let snapshots = files::snapshots(&self.folder)?;
+        let snapshots = files::snapshots(&*self.disk)?;
         if snapshots.len() < snapshot::KEPT {
             return Ok(0);
         }
@@ -233,8 +240,8 @@ impl Journal {
             && self.bytes() > self.options.retain_bytes
             && self.segments[0].highest_index.0 <= snapshots[0]
         {
-            let path = files::segment_path(&self.folder, self.segments[0].first_position);
-            fs::remove_file(&path).map_err(io_error("remove", &path))?;
+            let name = files::segment_name(self.segments[0].first_position);
+            files::remove(&*self.disk, &name)?;
             self.segments.pop_front();
             removed += 1;
         }
@@ -308,7 +315,7 @@ impl Journal {
 
     fn flush(&mut self) -> Result<(), JournalError> {
         self.file
-            .write_all_at(&self.buffer, self.offset as u64)
+            .write_at(&self.buffer, self.offset as u64)
             .map_err(|source| self.failed("write", source))?;
         self.offset += self.buffer.len();
         self.buffer.clear();
@@ -317,13 +324,13 @@ impl Journal {
 
     fn sync(&self) -> Result<(), JournalError> {
         self.file
-            .sync_data()
+            .sync()
             .map_err(|source| self.failed("sync", source))
     }
 
     fn failed(&self, action: &'static str, source: std::io::Error) -> JournalError {
         let first = self.segments.back().map_or(0, |s| s.first_position);
-        io_error(action, &files::segment_path(&self.folder, first))(source)
+        io_error(action, &self.disk.path(&files::segment_name(first)))(source)
     }
 }
 
@@ -364,13 +371,14 @@ impl Replay {
     /// Reads one segment; gives back where the next record goes and the highest entry in it.
     fn segment(
         &mut self,
-        path: &Path,
+        disk: &dyn Disk,
         first_position: u64,
         last: bool,
     ) -> Result<(usize, LogIndex), JournalError> {
-        let bytes = fs::read(path).map_err(io_error("read", path))?;
+        let name = files::segment_name(first_position);
+        let bytes = files::read(disk, &name)?;
         let damaged = |offset: usize, detail: String| JournalError::Damaged {
-            path: path.to_owned(),
+            path: disk.path(&name),
             offset: offset as u64,
             detail,
         };
@@ -404,7 +412,7 @@ impl Replay {
                     if !last || format::later_write_exists(&bytes[offset..], position) {
                         return Err(damaged(offset, detail.to_owned()));
                     }
-                    self.recovered.torn_bytes = cut(path, &bytes, offset)?;
+                    self.recovered.torn_bytes = cut(disk, &name, &bytes, offset)?;
                     break;
                 }
             }
@@ -514,23 +522,29 @@ impl Replay {
 }
 
 /// Makes the segment's rest zeros again. Gives back how many bytes were none.
-fn cut(path: &Path, bytes: &[u8], offset: usize) -> Result<u64, JournalError> {
+fn cut(disk: &dyn Disk, name: &str, bytes: &[u8], offset: usize) -> Result<u64, JournalError> {
     let rest = &bytes[offset..];
     let torn = rest
         .iter()
         .rposition(|byte| *byte != 0)
         .map_or(0, |at| at + 1);
-    let file = files::open_segment(path)?;
-    file.write_all_at(&vec![0; torn], offset as u64)
-        .and_then(|()| file.sync_data())
-        .map_err(io_error("cut the torn end of", path))?;
+    let file = files::open(disk, name)?;
+    file.write_at(&vec![0; torn], offset as u64)
+        .and_then(|()| file.sync())
+        .map_err(io_error("cut the torn end of", &disk.path(name)))?;
     Ok(torn as u64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::path::PathBuf;
     use types::ReplicaId;
+
+    fn segment_path(folder: &Path, first_position: u64) -> PathBuf {
+        folder.join(files::segment_name(first_position))
+    }
 
     const OPTIONS: Options = Options {
         segment_bytes: 4096,
@@ -684,7 +698,7 @@ mod tests {
             .unwrap();
         let end = journal.offset;
         drop(journal);
-        let path = files::segment_path(folder.path(), 1);
+        let path = segment_path(folder.path(), 1);
         let whole = fs::read(&path).unwrap();
         for torn in promised..end {
             let mut bytes = whole.clone();
@@ -715,7 +729,7 @@ mod tests {
             .append(vec![entry(2, 1), entry(3, 1)], None, Sync::Now)
             .unwrap();
         drop(journal);
-        let path = files::segment_path(folder.path(), 1);
+        let path = segment_path(folder.path(), 1);
         let mut bytes = fs::read(&path).unwrap();
         bytes[promised..promised + 40].fill(0);
         fs::write(&path, &bytes).unwrap();
@@ -734,7 +748,7 @@ mod tests {
         let first_write = journal.offset;
         journal.append(vec![entry(3, 1)], None, Sync::Now).unwrap();
         drop(journal);
-        let path = files::segment_path(folder.path(), 1);
+        let path = segment_path(folder.path(), 1);
         let whole = fs::read(&path).unwrap();
         for at in 0..first_write {
             let mut bytes = whole.clone();
@@ -787,7 +801,7 @@ mod tests {
         assert!((2..=151).contains(&first), "{first}");
         assert_eq!(recovered.last_index(), LogIndex(300));
         // The newest is damaged: the older one still has all that comes after it.
-        fs::write(files::snapshot_path(folder.path(), 290), b"rotten").unwrap();
+        fs::write(folder.path().join(files::snapshot_name(290)), b"rotten").unwrap();
         let (_, recovered) = open(folder.path()).unwrap();
         assert_eq!(recovered.snapshot, Some(snapshot(150, 1)));
         assert_eq!(recovered.last_index(), LogIndex(300));

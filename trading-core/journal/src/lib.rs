@@ -20,6 +20,7 @@
 //!   nothing.
 //! - One process at a time.
 
+mod disk;
 mod error;
 mod files;
 mod format;
@@ -27,9 +28,10 @@ mod journal;
 mod reader;
 mod snapshot;
 
+pub use disk::{Aside, Disk, DiskFile, FolderDisk, Job, Lock};
 pub use error::JournalError;
 pub use journal::{Journal, Options, Recovered, Sync};
-pub use reader::{CommittedLog, read_committed};
+pub use reader::{CommittedLog, read_committed, read_committed_on};
 pub use snapshot::{SavedSnapshot, SnapshotWriter};
 
 use types::{Epoch, LogIndex, ReplicaId};

@@ -1,12 +1,13 @@
 //! Reading the committed log for an audit, beside a journal that goes on writing.
 
 use crate::LogEntry;
-use crate::error::{JournalError, io_error};
+use crate::disk::{Disk, FolderDisk};
+use crate::error::JournalError;
 use crate::files;
 use crate::format::{self, Found, Record};
 use crate::snapshot::{self, SavedSnapshot};
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use types::{Epoch, LogIndex};
 
 /// Where an entry stands.
@@ -20,7 +21,7 @@ struct Place {
 /// without gaps.
 #[derive(Debug)]
 pub struct CommittedLog {
-    folder: PathBuf,
+    disk: Arc<dyn Disk>,
     snapshot: Option<SavedSnapshot>,
     first: LogIndex,
     places: Vec<Place>,
@@ -39,10 +40,22 @@ pub fn read_committed(
     from: LogIndex,
     commit: LogIndex,
 ) -> Result<CommittedLog, JournalError> {
-    let (first, places) = find(folder)?;
+    read_committed_on(Arc::new(FolderDisk::new(folder)), from, commit)
+}
+
+/// [`read_committed`] on any disk.
+///
+/// # Errors
+/// As there.
+pub fn read_committed_on(
+    disk: Arc<dyn Disk>,
+    from: LogIndex,
+    commit: LogIndex,
+) -> Result<CommittedLog, JournalError> {
+    let (first, places) = find(&*disk)?;
     let from = LogIndex(from.0.max(1));
     let mut log = CommittedLog {
-        folder: folder.to_owned(),
+        disk,
         snapshot: None,
         first: from,
         places: Vec::new(),
@@ -53,7 +66,7 @@ pub fn read_committed(
         return Ok(log);
     }
     if from < first {
-        let snapshot = oldest_usable(folder, first)?.ok_or(JournalError::NotKept {
+        let snapshot = oldest_usable(&*log.disk, first)?.ok_or(JournalError::NotKept {
             index: from,
             epoch: Epoch(0),
             first,
@@ -74,10 +87,10 @@ pub fn read_committed(
     Ok(log)
 }
 
-fn oldest_usable(folder: &Path, first: LogIndex) -> Result<Option<SavedSnapshot>, JournalError> {
-    for index in files::snapshots(folder)? {
+fn oldest_usable(disk: &dyn Disk, first: LogIndex) -> Result<Option<SavedSnapshot>, JournalError> {
+    for index in files::snapshots(disk)? {
         if index + 1 >= first.0
-            && let Ok(snapshot) = snapshot::read(&files::snapshot_path(folder, index))
+            && let Ok(snapshot) = snapshot::read(disk, &files::snapshot_name(index))
         {
             return Ok(Some(snapshot));
         }
@@ -86,11 +99,10 @@ fn oldest_usable(folder: &Path, first: LogIndex) -> Result<Option<SavedSnapshot>
 }
 
 /// The first entry's index, and where it and all behind it stand.
-fn find(folder: &Path) -> Result<(LogIndex, Vec<Place>), JournalError> {
+fn find(disk: &dyn Disk) -> Result<(LogIndex, Vec<Place>), JournalError> {
     let (mut first, mut places) = (LogIndex(1), Vec::new());
-    for segment in files::segments(folder)? {
-        let path = files::segment_path(folder, segment);
-        let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+    for segment in files::segments(disk)? {
+        let bytes = files::read(disk, &files::segment_name(segment))?;
         let mut offset = 0;
         // The end of what can be read is the end of what is promised: the journal checked the rest
         // when it was opened.
@@ -132,19 +144,19 @@ impl CommittedLog {
     }
 
     fn read(&mut self, place: Place) -> Result<LogEntry, JournalError> {
-        let path = files::segment_path(&self.folder, place.segment);
+        let name = files::segment_name(place.segment);
         let bytes = match self.open.take() {
             Some((segment, bytes)) if segment == place.segment => bytes,
-            _ => fs::read(&path).map_err(io_error("read", &path))?,
+            _ => files::read(&*self.disk, &name)?,
         };
         let found = format::decode(&bytes[place.offset..]);
         self.open = Some((place.segment, bytes));
         match found {
             Found::Record(placed) => match placed.record {
                 Record::Entry(entry) => Ok(entry),
-                _ => Err(changed(path, place.offset)),
+                _ => Err(changed(self.disk.path(&name), place.offset)),
             },
-            _ => Err(changed(path, place.offset)),
+            _ => Err(changed(self.disk.path(&name), place.offset)),
         }
     }
 }

@@ -4,10 +4,10 @@
 //!   │ "TRISNAP1" │ index │ epoch │ length │ crc32 of all before and of the state │ state … │
 //! ```
 
-use crate::error::{JournalError, io_error};
+use crate::disk::Disk;
+use crate::error::JournalError;
 use crate::files;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use types::{Epoch, LogIndex};
 
 const MAGIC: &[u8; 8] = b"TRISNAP1";
@@ -29,14 +29,12 @@ pub struct SavedSnapshot {
 /// Writes snapshots beside the journal, from any thread.
 #[derive(Clone, Debug)]
 pub struct SnapshotWriter {
-    folder: PathBuf,
+    disk: Arc<dyn Disk>,
 }
 
 impl SnapshotWriter {
-    pub(crate) fn new(folder: &Path) -> Self {
-        Self {
-            folder: folder.to_owned(),
-        }
+    pub(crate) fn new(disk: &Arc<dyn Disk>) -> Self {
+        Self { disk: disk.clone() }
     }
 
     /// Writes and syncs a snapshot, reads it back, and removes all but the newest two.
@@ -44,14 +42,14 @@ impl SnapshotWriter {
     /// # Errors
     /// [`JournalError`]; nothing is removed then, and what stood before stands.
     pub fn save(&self, snapshot: &SavedSnapshot) -> Result<(), JournalError> {
-        let path = files::snapshot_path(&self.folder, snapshot.index.0);
-        files::write_whole(&path, &[&header(snapshot), &snapshot.state])?;
+        let disk = &*self.disk;
+        let name = files::snapshot_name(snapshot.index.0);
+        files::write_whole(disk, &name, &[&header(snapshot), &snapshot.state])?;
         // What cannot be read must not be what a restart or a truncation counts on.
-        read(&path)?;
-        let indexes = files::snapshots(&self.folder)?;
+        read(disk, &name)?;
+        let indexes = files::snapshots(disk)?;
         for index in &indexes[..indexes.len().saturating_sub(KEPT)] {
-            let old = files::snapshot_path(&self.folder, *index);
-            fs::remove_file(&old).map_err(io_error("remove", &old))?;
+            files::remove(disk, &files::snapshot_name(*index))?;
         }
         Ok(())
     }
@@ -71,15 +69,19 @@ fn header(snapshot: &SavedSnapshot) -> [u8; HEADER_BYTES] {
 }
 
 /// Reads a snapshot; refuses it when a byte is not what it was.
-pub(crate) fn read(path: &Path) -> Result<SavedSnapshot, JournalError> {
-    let bytes = fs::read(path).map_err(io_error("read", path))?;
-    let damaged = |detail: &str| JournalError::Damaged {
-        path: path.to_owned(),
+pub(crate) fn read(disk: &dyn Disk, name: &str) -> Result<SavedSnapshot, JournalError> {
+    let bytes = files::read(disk, name)?;
+    decode(&bytes).map_err(|detail| JournalError::Damaged {
+        path: disk.path(name),
         offset: 0,
         detail: detail.to_owned(),
-    };
+    })
+}
+
+/// Reads a snapshot's bytes; says what is not as it was written.
+pub(crate) fn decode(bytes: &[u8]) -> Result<SavedSnapshot, &'static str> {
     if bytes.len() < HEADER_BYTES || &bytes[..8] != MAGIC {
-        return Err(damaged("it does not begin like a snapshot"));
+        return Err("it does not begin like a snapshot");
     }
     let number = |at: usize| {
         let mut eight = [0; 8];
@@ -92,16 +94,16 @@ pub(crate) fn read(path: &Path) -> Result<SavedSnapshot, JournalError> {
         state: bytes[HEADER_BYTES..].to_vec(),
     };
     if header(&snapshot)[..] != bytes[..HEADER_BYTES] {
-        return Err(damaged("a snapshot's length or checksum does not match"));
+        return Err("a snapshot's length or checksum does not match");
     }
     Ok(snapshot)
 }
 
 /// The newest snapshot that can be read, those that cannot be left in place.
-pub(crate) fn newest(folder: &Path) -> Result<Option<SavedSnapshot>, JournalError> {
+pub(crate) fn newest(disk: &dyn Disk) -> Result<Option<SavedSnapshot>, JournalError> {
     let mut first_error = None;
-    for index in files::snapshots(folder)?.into_iter().rev() {
-        match read(&files::snapshot_path(folder, index)) {
+    for index in files::snapshots(disk)?.into_iter().rev() {
+        match read(disk, &files::snapshot_name(index)) {
             Ok(snapshot) => return Ok(Some(snapshot)),
             Err(error) => first_error = first_error.or(Some(error)),
         }
