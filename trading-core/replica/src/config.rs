@@ -27,6 +27,8 @@ pub struct Config {
     pub election_timeout_ms_min: u32,
     /// How long the least preferred follower waits at most, in milliseconds.
     pub election_timeout_ms_max: u32,
+    /// Seed of the election timeouts; should differ from replica to replica and from start to start.
+    pub election_seed: u64,
     /// Entries kept in memory for followers that lag; whoever lags more gets a snapshot.
     pub retain_entries: u64,
     /// A snapshot is due after so many entries.
@@ -56,6 +58,19 @@ impl Config {
         (from, to.max(from + 1))
     }
 
+    /// This replica's timeout in an epoch, in ticks, inside its own part of the span.
+    pub(crate) fn election_timeout(&self, epoch: u64) -> usize {
+        let (from, to) = self.election_ticks();
+        // SplitMix64 (Steele, Lea, Flood 2014): neighbouring epochs give unrelated draws.
+        let mut draw = self
+            .election_seed
+            .wrapping_add(epoch.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        draw = (draw ^ (draw >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        draw = (draw ^ (draw >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        draw ^= draw >> 31;
+        from + (draw % (to - from) as u64) as usize
+    }
+
     /// For how long a follower that heard its leader votes for nobody else, in ticks: a fifth less
     /// than the shortest timeout. Were it as long, the first to miss a dead leader would be refused
     /// by one that heard it a moment later, and a whole timeout would pass before it asked again.
@@ -72,9 +87,8 @@ impl Config {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_preferred_follower_misses_its_leader_first() {
-        let config = |replica| Config {
+    fn config(replica: u64) -> Config {
+        Config {
             replica: ReplicaId(replica),
             members: [(1, 3), (2, 2), (3, 1)]
                 .map(|(replica, priority)| Member {
@@ -86,12 +100,29 @@ mod tests {
             heartbeat_ms: 100,
             election_timeout_ms_min: 500,
             election_timeout_ms_max: 800,
+            election_seed: 1,
             retain_entries: 100,
             snapshot_every_entries: 100,
-        };
+        }
+    }
+
+    #[test]
+    fn the_preferred_follower_misses_its_leader_first() {
         assert_eq!(config(1).lease_ticks(), 40);
         assert_eq!(config(1).election_ticks(), (50, 60));
         assert_eq!(config(2).election_ticks(), (60, 70));
         assert_eq!(config(3).election_ticks(), (70, 80));
+    }
+
+    #[test]
+    fn a_seed_draws_every_timeout_of_its_own_part_and_no_other() {
+        let config = Config {
+            election_seed: 7,
+            ..config(2)
+        };
+        let drawn: std::collections::BTreeSet<usize> = (0..1_000)
+            .map(|epoch| config.election_timeout(epoch))
+            .collect();
+        assert_eq!(drawn, (60..70).collect());
     }
 }

@@ -18,10 +18,11 @@
 //! - Nothing is applied, and so nothing answered, before a majority has it on disk.
 //! - A ticket is answered by the very entry into which its command went, or not at all: after a
 //!   change of leader [`Outcome::leadership_lost`] says that open tickets have no answer.
-//! - Same inputs in the same order lead to the same state; the clock comes in with each input.
-//!   (Election timeouts are drawn at random by `raft`; they decide who leads, never what is applied.)
+//! - Same inputs in the same order lead to the same outputs: the clock comes in with each input, and
+//!   election timeouts are drawn from [`Config::election_seed`], not from a generator of the thread.
 
 mod config;
+mod driver;
 mod election;
 mod error;
 mod replica;
@@ -30,6 +31,7 @@ mod store;
 mod wire;
 
 pub use config::{Config, Member};
+pub use driver::{Driver, DriverError, Shell};
 pub use election::Election;
 pub use error::{ReplicaError, SubmitError, TransferError, WireError};
 pub use replica::{Applied, Outcome, Replica, Ticket, Work};

@@ -8,7 +8,9 @@ use crate::store::{self, LogStore};
 use engine::{EntryContext, State};
 use journal::{HardState, LogEntry, Recovered, SavedSnapshot};
 use raft::eraftpb::{Entry, EntryType, Message, MessageType};
-use raft::{ProgressState, RawNode, Ready, SnapshotStatus, StateRole};
+use raft::{
+    GetEntriesContext, ProgressState, RawNode, Ready, SnapshotStatus, StateRole, Storage as _,
+};
 use std::collections::{BTreeMap, VecDeque};
 use types::{
     Batch, Command, Epoch, Event, LogIndex, LogSeq, Outbound, ReplicaId, Report, UnixMicros,
@@ -76,6 +78,8 @@ pub struct Outcome {
     pub leadership_lost: bool,
     /// Its opening entry was applied just now: it serves.
     pub began_serving: bool,
+    /// The last entry of a peer's snapshot that took the place of the state.
+    pub restored: Option<LogIndex>,
 }
 
 struct Flight {
@@ -153,7 +157,7 @@ impl Replica {
         let store = LogStore::new(&voters, recovered);
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let heard = voters.iter().map(|voter| (voter.0, now)).collect();
-        Ok(Self {
+        let mut replica = Self {
             node: RawNode::new(&raft_config, store, &logger)?,
             config,
             state,
@@ -171,13 +175,23 @@ impl Replica {
             snapshot_asked_at: applied,
             highest_time: UnixMicros(0),
             unproven,
-        })
+        };
+        replica.draw_election_timeout();
+        Ok(replica)
     }
 
     /// One tick of the timers.
     pub fn tick(&mut self, now: UnixMicros) {
         self.node.tick();
+        self.draw_election_timeout();
         self.observe(now);
+    }
+
+    /// `raft` draws a new timeout with each change of epoch from a generator of the thread; ours
+    /// takes its place, so that the same seed leads to the same elections.
+    fn draw_election_timeout(&mut self) {
+        let timeout = self.config.election_timeout(self.node.raft.term);
+        self.node.raft.set_randomized_election_timeout(timeout);
     }
 
     /// A peer's message.
@@ -204,6 +218,7 @@ impl Replica {
             ) => {}
             Err(error) => return Err(error.into()),
         }
+        self.draw_election_timeout();
         self.observe(now);
         Ok(())
     }
@@ -436,6 +451,7 @@ impl Replica {
         };
         if !ready.snapshot().is_empty() {
             self.restore(&ready)?;
+            outcome.restored = Some(LogIndex(self.applied));
         }
         self.node.mut_store().append(ready.take_entries());
         outcome.messages = ready.take_persisted_messages();
@@ -632,6 +648,17 @@ impl Replica {
     #[must_use]
     pub fn applied_index(&self) -> LogIndex {
         LogIndex(self.applied)
+    }
+
+    /// Applied entries after one that a looker-on has seen, while they are in memory.
+    #[must_use]
+    pub fn entries_after(&self, index: LogIndex) -> Vec<LogEntry> {
+        let (low, high) = (index.0 + 1, self.applied + 1);
+        let store = self.node.store();
+        let context = GetEntriesContext::empty(false);
+        let entries = store.entries(low, high.max(low), None, context);
+        let entries = entries.unwrap_or_default();
+        entries.iter().map(store::from_raft).collect()
     }
 
     /// The replicated state.

@@ -100,6 +100,7 @@ impl Group {
             heartbeat_ms: 50,
             election_timeout_ms_min: 200,
             election_timeout_ms_max: 500,
+            election_seed: id,
             retain_entries: 5,
             snapshot_every_entries: self.snapshot_every_entries,
         };

@@ -292,7 +292,7 @@ impl ReplicaConfig {
 
     /// What the replica crate needs of it.
     #[must_use]
-    pub fn group(&self) -> replica::Config {
+    pub fn group(&self, election_seed: u64) -> replica::Config {
         replica::Config {
             replica: ReplicaId(self.replica),
             members: self
@@ -307,6 +307,7 @@ impl ReplicaConfig {
             heartbeat_ms: self.timing.heartbeat_ms,
             election_timeout_ms_min: self.timing.election_timeout_ms_min,
             election_timeout_ms_max: self.timing.election_timeout_ms_max,
+            election_seed,
             retain_entries: self.journal.retain_entries,
             snapshot_every_entries: self.journal.snapshot_every_entries,
         }

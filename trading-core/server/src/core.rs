@@ -1,23 +1,27 @@
 //! The core thread: one replica, one journal, one loop.
 //!
 //! ```text
-//!        ┌──────────────────────────────────────────────────────────────────────┐
-//!        ▼                                                                      │
-//!   wait for a tick, inputs or commands ─► propose ─► work? ─► send ─► journal ─► persisted
-//!                                                                   (sync)      │
-//!                                     publish status ◄── answers, messages ◄────┘
+//!        ┌──────────────────────────────────────────────────────────┐
+//!        ▼                                                          │
+//!   wait for a tick, inputs or commands ─► replica::Driver::turn ─► publish status
+//!                                              │      ▲
+//!                         journal (sync) ◄─────┴──────┴───► Outside: messages, answers
 //! ```
 //!
+//! The turn itself, which the simulator runs too, is [`replica::Driver`]'s.
 //! While the journal syncs, commands gather; the next entry takes them all. So batches form by
 //! themselves, larger ones the slower the disk is.
 
+use crate::clock;
 use crate::clock::now;
 use crate::config::ReplicaConfig;
 use crate::metrics::CommitLatency;
 use crate::routes::{ReplyTo, Routes};
 use crate::transport::Transport;
-use journal::{Journal, JournalError, SavedSnapshot, Sync};
-use replica::{HashPoint, Message, Outcome, Replica, ReplicaError, Status, TransferError, Work};
+use journal::{Journal, JournalError, SavedSnapshot, SnapshotWriter};
+use replica::{
+    Driver, DriverError, HashPoint, Message, Outcome, Replica, Shell, Status, TransferError,
+};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
@@ -91,17 +95,6 @@ pub struct Published {
     pub syncs: (u64, u64),
 }
 
-/// Why the core stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum CoreError {
-    /// The disk.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// The replica.
-    #[error(transparent)]
-    Replica(#[from] ReplicaError),
-}
-
 /// The core's ends inside the process.
 pub struct Ends {
     /// Peers and administration.
@@ -116,31 +109,34 @@ pub struct Ends {
 
 /// The core.
 pub struct Core {
-    replica: Replica,
-    journal: Journal,
+    driver: Driver,
+    outside: Outside,
+    commit_at_start: u64,
+    caught_up: bool,
+    published_at: Instant,
+    published: watch::Sender<Published>,
+}
+
+/// What the replica's turn touches: sockets, clients, clock, and the snapshot thread.
+struct Outside {
     transport: Transport,
     routes: Routes,
     latency: CommitLatency,
-    commit_at_start: u64,
-    caught_up: bool,
-    told_hash: Option<HashPoint>,
-    syncs: (u64, u64),
-    published_at: Instant,
+    started: Instant,
     own_inputs: mpsc::WeakSender<Input>,
-    published: watch::Sender<Published>,
 }
 
 impl Core {
     /// Opens the journal and takes up what it holds.
     ///
     /// # Errors
-    /// [`CoreError`] when the disk or what it holds cannot be used.
+    /// [`DriverError`] when the disk or what it holds cannot be used.
     pub fn open(
         config: &ReplicaConfig,
         transport: Transport,
         own_inputs: mpsc::WeakSender<Input>,
         published: watch::Sender<Published>,
-    ) -> Result<Self, CoreError> {
+    ) -> Result<Self, DriverError> {
         let (journal, recovered) = Journal::open(&config.data_directory, config.journal_options())?;
         tracing::info!(
             entries = recovered.entries.len(),
@@ -152,18 +148,19 @@ impl Core {
             "journal opened"
         );
         let commit_at_start = recovered.hard_state.commit.0;
+        let group = config.group(clock::draw());
         Ok(Self {
-            replica: Replica::new(config.group(), recovered, now())?,
-            journal,
-            transport,
-            routes: Routes::default(),
-            latency: CommitLatency::default(),
+            driver: Driver::new(group, journal, recovered, now())?,
+            outside: Outside {
+                transport,
+                routes: Routes::default(),
+                latency: CommitLatency::default(),
+                started: Instant::now(),
+                own_inputs,
+            },
             commit_at_start,
             caught_up: false,
-            told_hash: None,
-            syncs: (0, 0),
             published_at: Instant::now(),
-            own_inputs,
             published,
         })
     }
@@ -171,13 +168,13 @@ impl Core {
     /// Runs until the inputs end.
     ///
     /// # Errors
-    /// [`CoreError`] after which the process must end.
+    /// [`DriverError`] after which the process must end.
     pub async fn run(
         mut self,
         tick: Duration,
         mut inputs: mpsc::Receiver<Input>,
         mut submissions: mpsc::Receiver<Submission>,
-    ) -> Result<(), CoreError> {
+    ) -> Result<(), DriverError> {
         let mut ticks = interval(tick);
         // After a stall of its own a replica must not count the lost time against its leader.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -186,7 +183,7 @@ impl Core {
         loop {
             tokio::select! {
                 biased;
-                _ = ticks.tick() => self.replica.tick(now()),
+                _ = ticks.tick() => self.driver.replica_mut().tick(now()),
                 count = inputs.recv_many(&mut taken, INPUTS_AT_ONCE) => {
                     if count == 0 {
                         return Ok(());
@@ -196,7 +193,7 @@ impl Core {
                     }
                 }
                 count = submissions.recv_many(&mut commands, INPUTS_AT_ONCE),
-                    if self.replica.has_room() =>
+                    if self.driver.replica().has_room() =>
                 {
                     if count == 0 {
                         return Ok(());
@@ -210,16 +207,17 @@ impl Core {
         }
     }
 
-    fn input(&mut self, input: Input) -> Result<(), CoreError> {
+    fn input(&mut self, input: Input) -> Result<(), DriverError> {
+        let replica = self.driver.replica_mut();
         match input {
-            Input::Peer(message) => self.replica.receive(*message, now())?,
-            Input::Hash(peer, point) => self.replica.compare(peer, point)?,
+            Input::Peer(message) => replica.receive(*message, now())?,
+            Input::Hash(peer, point) => replica.compare(peer, point)?,
             Input::Rebuild(peer) => {
                 tracing::warn!(%peer, "a peer lost its disk: sending it everything again");
-                self.replica.rebuild(peer);
+                replica.rebuild(peer);
             }
-            Input::Unreachable(peer) => self.replica.unreachable(peer),
-            Input::SnapshotSent { peer, arrived } => self.replica.snapshot_sent(peer, arrived),
+            Input::Unreachable(peer) => replica.unreachable(peer),
+            Input::SnapshotSent { peer, arrived } => replica.snapshot_sent(peer, arrived),
             Input::Transfer { to, reply } => {
                 let begun = self.transfer(to);
                 // Whoever asked sees the outcome in the status, too.
@@ -228,33 +226,30 @@ impl Core {
             Input::Saved(saved) => {
                 let snapshot = saved?;
                 tracing::info!(index = snapshot.index.0, "snapshot saved");
-                self.replica.snapshot_saved(snapshot);
-                self.journal.truncate()?;
+                self.driver.snapshot_saved(snapshot)?;
             }
-            Input::StreamEnded(connection) => self.routes.ended(connection),
+            Input::StreamEnded(connection) => self.outside.routes.ended(connection),
         }
         Ok(())
     }
 
     fn transfer(&mut self, to: Option<ReplicaId>) -> Result<ReplicaId, TransferError> {
         let now = now();
+        let replica = self.driver.replica_mut();
         let to = to
-            .or_else(|| self.replica.successor(now))
+            .or_else(|| replica.successor(now))
             .unwrap_or(ReplicaId(0));
-        self.replica.transfer(to, now)?;
+        replica.transfer(to, now)?;
         Ok(to)
     }
 
     fn submit(&mut self, submission: Submission) {
-        let ticket = self.routes.expect(submission.reply_to);
-        if self
-            .replica
-            .submit(Some(ticket), submission.command)
-            .is_ok()
-        {
+        let ticket = self.outside.routes.expect(submission.reply_to);
+        let replica = self.driver.replica_mut();
+        if replica.submit(Some(ticket), submission.command).is_ok() {
             return;
         }
-        match self.routes.forget(ticket) {
+        match self.outside.routes.forget(ticket) {
             Some(ReplyTo::Logon(stream, _) | ReplyTo::Request(stream)) => stream.end.cancel(),
             // Dropping the sender tells.
             Some(ReplyTo::Control(_)) | None => {}
@@ -262,76 +257,77 @@ impl Core {
     }
 
     /// Does all that there is to do.
-    fn turn(&mut self) -> Result<(), CoreError> {
-        let before = self.replica.serving();
-        self.replica.propose(now())?;
-        while let Some(work) = self.replica.take_work() {
-            self.persist(work)?;
-            let outcome = self.replica.persisted(now())?;
-            self.deliver(outcome);
-            self.replica.propose(now())?;
-        }
-        self.tell_hash();
-        if let Some(leader) = self.replica.take_rebuild_request() {
-            self.transport.ask_for_rebuild(leader);
-        }
-        if self.replica.take_proof() {
-            self.journal.prove()?;
-        }
-        self.save_snapshot()?;
-        self.caught_up |= self.replica.applied_index().0 >= self.commit_at_start;
+    fn turn(&mut self) -> Result<(), DriverError> {
+        let before = self.driver.replica().serving();
+        self.driver.turn(&mut self.outside)?;
+        let replica = self.driver.replica();
+        self.caught_up |= replica.applied_index().0 >= self.commit_at_start;
         let due = self.published_at.elapsed() >= PUBLISH_INTERVAL;
         let changed = {
             let shown = self.published.borrow();
-            shown.status.role != self.replica.role()
-                || shown.status.epoch != self.replica.epoch()
-                || shown.status.leader != self.replica.leader()
+            shown.status.role != replica.role()
+                || shown.status.epoch != replica.epoch()
+                || shown.status.leader != replica.leader()
         };
-        if due || changed || before != self.replica.serving() {
+        if due || changed || before != replica.serving() {
             self.publish(changed);
         }
         Ok(())
     }
 
-    fn persist(&mut self, work: Work) -> Result<(), CoreError> {
-        self.send(work.messages);
-        if let Some(snapshot) = &work.snapshot {
-            let hard_state = work.hard_state.unwrap_or_default();
-            tracing::info!(index = snapshot.index.0, "taking up a peer's snapshot");
-            self.journal.install(snapshot, hard_state)?;
-        }
-        let sync = if work.sync { Sync::Now } else { Sync::Later };
-        let began = Instant::now();
-        self.journal.append(work.entries, work.hard_state, sync)?;
-        if sync == Sync::Now {
-            self.syncs.0 += 1;
-            self.syncs.1 += began.elapsed().as_micros() as u64;
-        }
-        Ok(())
-    }
-
-    fn send(&mut self, messages: Vec<Message>) {
-        for message in messages {
-            let to = ReplicaId(message.to);
-            let snapshot = message.snapshot.is_some();
-            if !self.transport.send(message) {
-                self.replica.unreachable(to);
-                if snapshot {
-                    self.replica.snapshot_sent(to, false);
-                }
-            }
-        }
-    }
-
-    fn deliver(&mut self, outcome: Outcome) {
-        self.send(outcome.messages);
-        let epoch = self.replica.epoch();
-        if outcome.leadership_lost {
-            tracing::warn!(
-                epoch = epoch.0,
-                leader = self.replica.leader().0,
-                "leadership lost"
+    fn publish(&mut self, changed: bool) {
+        self.published_at = Instant::now();
+        let now: UnixMicros = now();
+        let status = self.driver.replica().status(now);
+        if changed {
+            tracing::info!(
+                role = ?status.role, epoch = status.epoch.0, leader = status.leader.0,
+                serving = status.serving, "part in the group"
             );
+        }
+        let (syncs, syncing) = self.driver.syncs();
+        let shown = Published {
+            ready: self.caught_up && status.leader.0 != 0,
+            status,
+            commit_latency: self.outside.latency.recent(Instant::now()),
+            journal_bytes: self.driver.journal().bytes(),
+            connected: self.outside.routes.connected(),
+            slow_streams: self.outside.routes.slow_streams,
+            syncs: (syncs, syncing.as_micros() as u64),
+        };
+        self.published.send_replace(shown);
+    }
+}
+
+impl Shell for Outside {
+    fn now(&self) -> UnixMicros {
+        now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn send(&mut self, message: Message) -> bool {
+        self.transport.send(message)
+    }
+
+    fn tell_hash(&mut self, point: HashPoint) {
+        self.transport.tell_hash(point);
+    }
+
+    fn ask_for_rebuild(&mut self, leader: ReplicaId) {
+        self.transport.ask_for_rebuild(leader);
+    }
+
+    fn deliver(&mut self, replica: &Replica, outcome: Outcome) {
+        let epoch = replica.epoch();
+        if let Some(index) = outcome.restored {
+            tracing::info!(index = index.0, "took up a peer's snapshot");
+        }
+        if outcome.leadership_lost {
+            let leader = replica.leader().0;
+            tracing::warn!(epoch = epoch.0, leader, "leadership lost");
             self.routes.end_all();
             return;
         }
@@ -339,7 +335,7 @@ impl Core {
         for formed_at in outcome.formed_at {
             self.latency.record_us(now.0.saturating_sub(formed_at.0));
         }
-        let standing = self.replica.state().maintenance();
+        let standing = replica.state().maintenance();
         for applied in outcome.applied {
             self.routes.deliver(epoch, applied, standing);
         }
@@ -348,21 +344,7 @@ impl Core {
         }
     }
 
-    fn tell_hash(&mut self) {
-        let newest = self.replica.newest_hash();
-        if newest != self.told_hash {
-            self.told_hash = newest;
-            if let Some(point) = newest {
-                self.transport.tell_hash(point);
-            }
-        }
-    }
-
-    fn save_snapshot(&mut self) -> Result<(), CoreError> {
-        let Some(snapshot) = self.replica.snapshot_due()? else {
-            return Ok(());
-        };
-        let writer = self.journal.snapshot_writer();
+    fn save_snapshot(&mut self, writer: SnapshotWriter, snapshot: SavedSnapshot) {
         let inputs = self.own_inputs.clone();
         // Writing takes as long as the disk takes; the thread ends with it.
         std::thread::spawn(move || {
@@ -371,28 +353,5 @@ impl Core {
                 let _ = inputs.blocking_send(Input::Saved(saved));
             }
         });
-        Ok(())
-    }
-
-    fn publish(&mut self, changed: bool) {
-        self.published_at = Instant::now();
-        let now: UnixMicros = now();
-        let status = self.replica.status(now);
-        if changed {
-            tracing::info!(
-                role = ?status.role, epoch = status.epoch.0, leader = status.leader.0,
-                serving = status.serving, "part in the group"
-            );
-        }
-        let shown = Published {
-            ready: self.caught_up && status.leader.0 != 0,
-            status,
-            commit_latency: self.latency.recent(Instant::now()),
-            journal_bytes: self.journal.bytes(),
-            connected: self.routes.connected(),
-            slow_streams: self.routes.slow_streams,
-            syncs: self.syncs,
-        };
-        self.published.send_replace(shown);
     }
 }

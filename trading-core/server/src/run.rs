@@ -3,7 +3,7 @@
 use crate::admin::{Administration, Identity};
 use crate::clock::now;
 use crate::config::ReplicaConfig;
-use crate::core::{Core, CoreError, INPUTS_MAX, Input, Published, SUBMISSIONS_MAX};
+use crate::core::{Core, INPUTS_MAX, Input, Published, SUBMISSIONS_MAX};
 use crate::metrics;
 use crate::orders::Orders;
 use crate::transport::{self, LinkMeters};
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use probes::Probes;
 use protocol::admin::admin_server::AdminServer;
 use protocol::order::order_entry_server::OrderEntryServer;
+use replica::DriverError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,7 +99,7 @@ pub async fn replica(config: ReplicaConfig, digest: String, stop: CancellationTo
     Ok(())
 }
 
-type CoreEnd = oneshot::Receiver<Result<(), CoreError>>;
+type CoreEnd = oneshot::Receiver<Result<(), DriverError>>;
 
 /// The core has a thread and a runtime of its own, so that a sync of the disk stalls nobody else.
 fn spawn_core(
@@ -123,7 +124,7 @@ fn spawn_core(
     Ok(receiver)
 }
 
-fn core_ended(ended: Result<Result<(), CoreError>, oneshot::error::RecvError>) -> Result<()> {
+fn core_ended(ended: Result<Result<(), DriverError>, oneshot::error::RecvError>) -> Result<()> {
     match ended {
         Ok(Ok(())) => bail!("the core ended by itself"),
         Ok(Err(error)) => Err(error.into()),
