@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 use types::{
-    ClOrdId, NewOrder, OrderKind, Price, Quantity, Request, SelfTradePrevention, SessionId, Side,
-    SymbolId, TimeInForce,
+    ClOrdId, MarketStyle, NewOrder, OrderKind, Price, Quantity, Request, SelfTradePrevention,
+    SessionId, Side, SymbolId, TimeInForce,
 };
 
 /// What the load trades.
@@ -94,7 +94,11 @@ impl Generator {
     }
 
     fn market(&mut self) -> Request {
-        self.new_order(OrderKind::Market, TimeInForce::ImmediateOrCancel)
+        let kind = OrderKind::Market {
+            style: MarketStyle::ImmediateOrCancel,
+            protection: None,
+        };
+        self.new_order(kind, TimeInForce::ImmediateOrCancel)
     }
 
     fn new_order(&mut self, kind: OrderKind, time_in_force: TimeInForce) -> Request {
@@ -111,6 +115,8 @@ impl Generator {
             quantity: self.quantity(),
             kind,
             time_in_force,
+            post_only: false,
+            display: None,
             self_trade_prevention: SelfTradePrevention::CancelNewest,
         })
     }
@@ -201,7 +207,7 @@ mod tests {
                     match new.kind {
                         OrderKind::Limit { price } if price.0 % TICK != 0 => "bad",
                         OrderKind::Limit { .. } => "limit",
-                        OrderKind::Market => "market",
+                        _ => "market",
                     }
                 }
                 Request::Replace { replacement, .. } => {

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use client::admin::AdminConnection;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-use types::{AccountId, Control, Money, Price, Quantity};
+use types::{AccountId, Control, Money, Price, Quantity, SymbolDefinition};
 
 /// Cash of an account: one billion yuan.
 const CASH: Money = Money(10_000_000_000_000);
@@ -21,13 +21,11 @@ const RETRY: Duration = Duration::from_millis(100);
 pub async fn prepare(addresses: &[String], first: u64, accounts: u64) -> Result<()> {
     let leader = leader(addresses).await?;
     for symbol in SYMBOLS {
-        let define = Control::DefineSymbol {
-            symbol,
+        let define = Control::DefineSymbol(SymbolDefinition {
             tick: Price(TICK),
             lot: Quantity(LOT),
-            limit_down: Price(MIDDLE * 9 / 10),
-            limit_up: Price(MIDDLE * 11 / 10),
-        };
+            ..SymbolDefinition::share(symbol, Price(MIDDLE * 9 / 10), Price(MIDDLE * 11 / 10))
+        });
         put(&leader, &define).await?;
     }
     for account in first..first + accounts {

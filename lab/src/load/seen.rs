@@ -74,6 +74,17 @@ fn body(report: &order::Report) -> Result<SeenReport, Unreadable> {
         },
         Body::MassCancelled(it) => SeenReport::MassCancelled { orders: it.orders },
         Body::Status(view) => SeenReport::Status(order_view(view)?),
+        Body::Triggered(it) => SeenReport::Triggered {
+            cl_ord_id: ClOrdId::new(&it.cl_ord_id)?,
+            order_id: OrderId(it.order_id),
+            last: Price(it.last),
+        },
+        Body::Restated(it) => SeenReport::Restated {
+            cl_ord_id: ClOrdId::new(&it.cl_ord_id)?,
+            order_id: OrderId(it.order_id),
+            price: Price(it.price),
+            remaining: Quantity(it.remaining),
+        },
         Body::AnswerExpired(_) => SeenReport::AnswerExpired,
     })
 }

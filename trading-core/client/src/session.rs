@@ -358,11 +358,11 @@ impl State {
                 self.link = Link::Connecting { since_ms: now_ms };
                 effects.push(Effect::Connect {
                     entry: self.entry,
-                    logon: logon_message(Logon {
-                        session: self.options.session,
-                        account: self.options.account,
-                        last_out_seq_seen: self.last_out_seq,
-                    }),
+                    logon: logon_message(Logon::new(
+                        self.options.session,
+                        self.options.account,
+                        self.last_out_seq,
+                    )),
                 });
                 return;
             }
@@ -728,11 +728,7 @@ mod tests {
         run(&mut state, message(1, Body::Report(report(1, 0))), 3);
         run(&mut state, broken(), 4);
         let effects = run(&mut state, Input::Tick, 1_000);
-        let logon = logon_message(Logon {
-            session: SessionId(7),
-            account: AccountId(9),
-            last_out_seq_seen: OutSeq(1),
-        });
+        let logon = logon_message(Logon::new(SessionId(7), AccountId(9), OutSeq(1)));
         assert_eq!(effects, [Effect::Connect { entry: 1, logon }]);
     }
 

@@ -7,9 +7,9 @@
 
 use engine::{EntryContext, State};
 use types::{
-    AccountId, ClOrdId, ClientCommand, ClientSeq, Command, Control, Epoch, Event, LogIndex, Money,
-    NewOrder, OrderKind, OutSeq, Price, Quantity, Report, Request, SelfTradePrevention, SessionId,
-    Side, SymbolId, TimeInForce, UnixMicros,
+    AccountId, ClOrdId, ClientCommand, ClientSeq, Command, Control, Epoch, Event, LogIndex, Logon,
+    Money, NewOrder, OutSeq, Price, Quantity, Report, Request, SessionId, Side, SymbolDefinition,
+    SymbolId, UnixMicros,
 };
 
 const SYMBOL: SymbolId = SymbolId(600_000);
@@ -17,24 +17,20 @@ const SYMBOL: SymbolId = SymbolId(600_000);
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let yuan = |yuan: i64| Price(yuan * Price::PER_YUAN);
     let mut state = State::new();
-    let mut commands = vec![Command::Control(Control::DefineSymbol {
-        symbol: SYMBOL,
-        tick: Price(100),
-        lot: Quantity(100),
-        limit_down: yuan(9),
-        limit_up: yuan(11),
-    })];
+    let mut commands = vec![Command::Control(Control::DefineSymbol(
+        SymbolDefinition::share(SYMBOL, yuan(9), yuan(11)),
+    ))];
     for id in [1, 2] {
         commands.push(Command::Control(Control::OpenAccount {
             account: AccountId(id),
             cash: Money(100_000 * Price::PER_YUAN),
             positions: vec![(SYMBOL, Quantity(1_000))],
         }));
-        commands.push(Command::Logon {
-            session: SessionId(id),
-            account: AccountId(id),
-            last_out_seq_seen: OutSeq(0),
-        });
+        commands.push(Command::Logon(Logon::new(
+            SessionId(id),
+            AccountId(id),
+            OutSeq(0),
+        )));
     }
     // Account 1 offers at two prices; account 2 takes the first and a part of the second.
     commands.push(limit(1, 1, "offer-1", Side::Sell, 300, yuan(10))?);
@@ -73,15 +69,13 @@ fn limit(
     Ok(Command::Client(ClientCommand {
         session: SessionId(session),
         client_seq: ClientSeq(client_seq),
-        request: Request::New(NewOrder {
-            cl_ord_id: ClOrdId::new(name)?,
-            symbol: SYMBOL,
+        request: Request::New(NewOrder::limit(
+            ClOrdId::new(name)?,
+            SYMBOL,
             side,
-            quantity: Quantity(quantity),
-            kind: OrderKind::Limit { price },
-            time_in_force: TimeInForce::Day,
-            self_trade_prevention: SelfTradePrevention::CancelNewest,
-        }),
+            Quantity(quantity),
+            price,
+        )),
     }))
 }
 

@@ -15,8 +15,8 @@ use crate::state::bounded;
 use crate::{State, SymbolRules};
 use book::Remainder;
 use types::{
-    AccountId, ClOrdId, Money, NewOrder, OrderId, OrderKind, Price, Quantity, RejectReason, Side,
-    SymbolId, TimeInForce,
+    AccountId, ClOrdId, MarketStyle, Money, NewOrder, OrderId, OrderKind, Price, Quantity,
+    RejectReason, Side, SymbolId, Table, TimeInForce, Unexecuted,
 };
 
 /// A new order that may take effect.
@@ -34,6 +34,10 @@ pub(crate) struct CheckedReplace {
     /// Shares open after it.
     pub remaining: Quantity,
 }
+
+const NOT_EXECUTED: RejectReason = RejectReason::NotExecuted {
+    what: Unexecuted::OrderTerms,
+};
 
 /// What an order sets aside, next to what it had set aside before.
 struct Need {
@@ -60,8 +64,21 @@ impl State {
             (OrderKind::Limit { price }, TimeInForce::ImmediateOrCancel) => {
                 (price, Remainder::IsCancelled)
             }
-            (OrderKind::Market, _) => (rules.worst_price(new.side), Remainder::IsCancelled),
+            (
+                OrderKind::Market {
+                    style: MarketStyle::ImmediateOrCancel,
+                    protection,
+                },
+                _,
+            ) => {
+                let worst = rules.worst_price(new.side);
+                (protection.unwrap_or(worst), Remainder::IsCancelled)
+            }
+            _ => return Err(NOT_EXECUTED),
         };
+        if new.post_only || new.display.is_some() {
+            return Err(NOT_EXECUTED);
+        }
         check_price(&rules, price)?;
         check_funds(
             owner,
@@ -74,10 +91,10 @@ impl State {
             },
         )?;
         self.check_room(account, owner)?;
-        bounded("order table", self.orders.count(), self.limits.orders_max)?;
+        bounded(Table::Orders, self.orders.count(), self.limits.orders_max)?;
         if remainder == rests {
             let max = self.limits.open_orders_per_account_max;
-            bounded("account's set of open orders", owner.open.len(), max)?;
+            bounded(Table::OpenOrdersOfAccount, owner.open.len(), max)?;
         }
         Ok(CheckedNew { price, remainder })
     }

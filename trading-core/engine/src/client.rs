@@ -27,7 +27,7 @@ impl State {
                 events.push(Event::Duplicate {
                     session: id,
                     client_seq,
-                    original: session.answer(client_seq).cloned(),
+                    original: session.answer(client_seq).copied(),
                 });
             }
             Arrival::Ahead => {
@@ -100,7 +100,7 @@ impl State {
         events: &mut Vec<Event>,
     ) {
         let owner = self.orders.known(order).session;
-        self.answer(requester, report.clone(), events);
+        self.answer(requester, report, events);
         if owner != requester.session {
             self.send(owner, None, report, events);
         }

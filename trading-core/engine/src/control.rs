@@ -8,25 +8,19 @@ use crate::{State, SymbolRules};
 use book::NaiveBook;
 use types::{
     AccountId, Control, ControlOutcome, MaintenanceLease, Money, Price, Quantity, RejectReason,
-    ReplicaId, SymbolId, UnixMicros,
+    ReplicaId, SymbolId, Table, Unexecuted, UnixMicros,
 };
 
 impl State {
     pub(crate) fn control(&mut self, control: &Control) -> ControlOutcome {
         let result = match control {
-            Control::DefineSymbol {
-                symbol,
-                tick,
-                lot,
-                limit_down,
-                limit_up,
-            } => self.define_symbol(
-                *symbol,
+            Control::DefineSymbol(definition) => self.define_symbol(
+                definition.symbol,
                 SymbolRules {
-                    tick: *tick,
-                    lot: *lot,
-                    limit_down: *limit_down,
-                    limit_up: *limit_up,
+                    tick: definition.tick,
+                    lot: definition.lot,
+                    limit_down: definition.limit_down,
+                    limit_up: definition.limit_up,
                 },
             ),
             Control::OpenAccount {
@@ -43,6 +37,9 @@ impl State {
                 self.maintenance.take_if(|lease| lease.holder == *holder);
                 Ok(ControlOutcome::Done)
             }
+            _ => Err(RejectReason::NotExecuted {
+                what: Unexecuted::ControlRecord,
+            }),
         };
         result.unwrap_or_else(|reason| {
             self.counters.refused += 1;
@@ -63,7 +60,7 @@ impl State {
             return Ok(ControlOutcome::Done);
         }
         let max = self.limits.symbols_max;
-        bounded("symbol table", self.symbols.len(), max)?;
+        bounded(Table::Symbols, self.symbols.len(), max)?;
         let book = NaiveBook::default();
         self.symbols.insert(symbol, Listing { rules, book });
         self.counters.symbols += 1;
@@ -97,7 +94,7 @@ impl State {
         }
         // No account can ever hold more than all hold together, so these sums bound all arithmetic.
         let mut totals = self.totals.clone();
-        totals.cash = totals.cash.checked_add(cash).ok_or(unsound.clone())?;
+        totals.cash = totals.cash.checked_add(cash).ok_or(unsound)?;
         let mut opened = Account {
             cash,
             ..Account::default()
@@ -112,10 +109,10 @@ impl State {
                 return Err(unsound);
             }
             let total = totals.shares.entry(*symbol).or_default();
-            total.0 = total.0.checked_add(held.0).ok_or(unsound.clone())?;
+            total.0 = total.0.checked_add(held.0).ok_or(unsound)?;
         }
         let max = self.limits.accounts_max;
-        bounded("account table", self.accounts.len(), max)?;
+        bounded(Table::Accounts, self.accounts.len(), max)?;
         self.accounts.insert(account, opened);
         self.totals = totals;
         self.counters.accounts += 1;
@@ -132,9 +129,8 @@ impl State {
         let ttl_ms_max = self.limits.maintenance_ttl_ms_max;
         let holder_fits = (1..=holder_length_max as usize).contains(&holder.len());
         if !holder_fits || !(1..=ttl_ms_max).contains(&ttl_ms) {
-            let cut = holder.floor_char_boundary(holder_length_max as usize);
             return Err(RejectReason::MaintenanceRules {
-                holder: holder[..cut].to_owned(),
+                holder_length: u32::try_from(holder.len()).unwrap_or(u32::MAX),
                 ttl_ms,
                 holder_length_max,
                 ttl_ms_max,

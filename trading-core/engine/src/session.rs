@@ -76,7 +76,7 @@ impl Session {
             self.last_answered = request;
         }
         self.next_out_seq.0 += 1;
-        self.messages.push_back(message.clone());
+        self.messages.push_back(message);
         let dropped = self.drop_oldest(messages_max);
         (message, dropped)
     }
@@ -118,7 +118,7 @@ impl Session {
         let first_wanted = seen.0 + 1;
         let missing = oldest.saturating_sub(first_wanted);
         let kept = self.messages.iter().filter(|m| m.out_seq > seen);
-        (kept.cloned().collect(), missing)
+        (kept.copied().collect(), missing)
     }
 
     /// The last message sent; 0 before the first.

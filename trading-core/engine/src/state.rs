@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use types::{
     AccountId, ClientSeq, Command, Epoch, Event, LogIndex, LogSeq, MaintenanceLease, Money,
     OrderId, OutSeq, Outbound, Price, Quantity, RejectReason, Report, SessionId, Side, SymbolId,
-    TradeId, UnixMicros,
+    Table, TradeId, UnixMicros,
 };
 
 /// Where in the log a command stands.
@@ -179,11 +179,14 @@ impl State {
         self.counters.commands += 1;
         self.end_expired_maintenance();
         match command {
-            Command::Logon {
-                session,
-                account,
-                last_out_seq_seen,
-            } => self.logon(*session, *account, *last_out_seq_seen, events),
+            Command::Logon(logon) => self.logon(
+                logon.session,
+                logon.account,
+                logon.last_out_seq_seen,
+                events,
+            ),
+            // Cancel on disconnect is not executed yet, and nothing else waits for these.
+            Command::Disconnect { .. } | Command::Tick => {}
             Command::Client(command) => self.client(command, events),
             Command::Control(control) => {
                 let outcome = self.control(control);
@@ -236,7 +239,7 @@ impl State {
         }
         if known.is_none() {
             let max = self.limits.sessions_max;
-            bounded("session table", self.sessions.len(), max)?;
+            bounded(Table::Sessions, self.sessions.len(), max)?;
             self.counters.sessions += 1;
         }
         let session = self
@@ -381,12 +384,9 @@ impl State {
 }
 
 /// Refuses one more of something that has a bound.
-pub(crate) fn bounded(what: &str, present: usize, max: u64) -> Result<(), RejectReason> {
+pub(crate) fn bounded(table: Table, present: usize, max: u64) -> Result<(), RejectReason> {
     if (present as u64) < max {
         return Ok(());
     }
-    Err(RejectReason::Full {
-        what: what.to_owned(),
-        max,
-    })
+    Err(RejectReason::Full { table, max })
 }

@@ -9,8 +9,9 @@
 use engine::{EntryContext, Limits, State};
 use types::{
     AccountId, CancelCause, ClOrdId, ClientCommand, ClientSeq, Command, Control, Epoch, Event,
-    LogIndex, Money, NewOrder, OrderKind, OrderState, OutSeq, Outbound, Price, Quantity, Report,
-    Request, SelfTradePrevention, SessionId, Side, SymbolId, TimeInForce, UnixMicros,
+    LogIndex, Logon, MarketStyle, Money, NewOrder, OrderKind, OrderState, OutSeq, Outbound, Price,
+    Quantity, Report, Request, SelfTradePrevention, SessionId, Side, SymbolDefinition, SymbolId,
+    TimeInForce, UnixMicros,
 };
 
 const SYMBOL: SymbolId = SymbolId(600_000);
@@ -28,6 +29,10 @@ struct Market {
 
 /// Cash of each account: exactly a thousand shares at ten yuan.
 const CASH: i64 = 1_000 * TEN;
+const MARKET: OrderKind = OrderKind::Market {
+    style: MarketStyle::ImmediateOrCancel,
+    protection: None,
+};
 const SHARES: u64 = 1_000;
 
 impl Market {
@@ -41,13 +46,9 @@ impl Market {
             commands: 0,
         };
         for symbol in [SYMBOL, OTHER_SYMBOL] {
-            market.apply(&Command::Control(Control::DefineSymbol {
-                symbol,
-                tick: Price(TICK),
-                lot: Quantity(100),
-                limit_down: Price(90_000),
-                limit_up: Price(110_000),
-            }));
+            market.apply(&Command::Control(Control::DefineSymbol(
+                SymbolDefinition::share(symbol, Price(90_000), Price(110_000)),
+            )));
         }
         for account in 1..=3 {
             market.apply(&Command::Control(Control::OpenAccount {
@@ -75,11 +76,11 @@ impl Market {
     }
 
     fn logon(&mut self, session: u64, account: u64, seen: u64) -> Event {
-        let events = self.apply(&Command::Logon {
-            session: SessionId(session),
-            account: AccountId(account),
-            last_out_seq_seen: OutSeq(seen),
-        });
+        let events = self.apply(&Command::Logon(Logon::new(
+            SessionId(session),
+            AccountId(account),
+            OutSeq(seen),
+        )));
         let [event] = <[Event; 1]>::try_from(events).unwrap();
         event
     }
@@ -135,17 +136,7 @@ fn id(name: &str) -> ClOrdId {
 }
 
 fn order(name: &str, side: Side, quantity: u64, price: i64) -> NewOrder {
-    NewOrder {
-        cl_ord_id: id(name),
-        symbol: SYMBOL,
-        side,
-        quantity: Quantity(quantity),
-        kind: OrderKind::Limit {
-            price: Price(price),
-        },
-        time_in_force: TimeInForce::Day,
-        self_trade_prevention: SelfTradePrevention::CancelNewest,
-    }
+    NewOrder::limit(id(name), SYMBOL, side, Quantity(quantity), Price(price))
 }
 
 fn buy(name: &str, quantity: u64, price: i64) -> Request {
@@ -212,6 +203,13 @@ fn report(report: &Report) -> String {
                 CancelCause::MassCancel => "mass cancel",
                 CancelCause::SelfTrade => "self trade",
                 CancelCause::Unfilled => "unfilled",
+                CancelCause::NotAtOnce => "not at once",
+                CancelCause::PostOnly => "post only",
+                CancelCause::Disconnected => "disconnected",
+                CancelCause::EndOfDay => "end of day",
+                CancelCause::OutsideLimits => "outside limits",
+                CancelCause::KillSwitch => "kill switch",
+                CancelCause::Halted => "halted",
             };
             format!("{cl_ord_id} cancelled {}, {cause}", quantity.0)
         }
@@ -229,6 +227,15 @@ fn report(report: &Report) -> String {
             )
         }
         Report::MassCancelled { orders } => format!("mass cancelled {orders}"),
+        Report::Triggered {
+            cl_ord_id, last, ..
+        } => format!("{cl_ord_id} triggered at {}", last.0),
+        Report::Restated {
+            cl_ord_id,
+            price,
+            remaining,
+            ..
+        } => format!("{cl_ord_id} stands at {}, {} open", price.0, remaining.0),
         Report::Status(view) => {
             let state = match view.state {
                 OrderState::Open => "open",
@@ -313,7 +320,7 @@ fn orders_that_may_not_rest_lose_their_rest() {
             ..order("taker", Side::Buy, 200, TEN)
         })
     };
-    for kind in [OrderKind::Limit { price: Price(TEN) }, OrderKind::Market] {
+    for kind in [OrderKind::Limit { price: Price(TEN) }, MARKET] {
         let mut market = Market::new();
         market.ask(1, sell("offer", 100, TEN));
         assert_eq!(
@@ -458,7 +465,7 @@ fn cash_is_checked_to_the_last_share() {
 fn a_market_buy_needs_cash_for_the_worst_price_and_pays_the_real_one() {
     let market_buy = |quantity| {
         Request::New(NewOrder {
-            kind: OrderKind::Market,
+            kind: MARKET,
             ..order("x", Side::Buy, quantity, 0)
         })
     };

@@ -366,25 +366,21 @@ pub fn sessions(histories: &[History]) -> usize {
 mod tests {
     use super::*;
     use types::{
-        AccountId, Batch, ClOrdId, ClientCommand, Command, Control, Event, LogIndex, Money,
-        NewOrder, OrderId, OrderKind, Price, Quantity, SelfTradePrevention, Side, SymbolId,
-        TimeInForce, TradeId, encode_batch,
+        AccountId, Batch, ClOrdId, ClientCommand, Command, Control, Event, LogIndex, Logon, Money,
+        NewOrder, OrderId, Price, Quantity, Side, SymbolDefinition, SymbolId, TradeId,
+        encode_batch,
     };
 
     const SESSION: SessionId = SessionId(7);
 
     fn new_order(id: &str) -> Request {
-        Request::New(NewOrder {
-            cl_ord_id: ClOrdId::new(id).unwrap(),
-            symbol: SymbolId(600_000),
-            side: Side::Buy,
-            quantity: Quantity(100),
-            kind: OrderKind::Limit {
-                price: Price(100_000),
-            },
-            time_in_force: TimeInForce::Day,
-            self_trade_prevention: SelfTradePrevention::CancelNewest,
-        })
+        Request::New(NewOrder::limit(
+            ClOrdId::new(id).unwrap(),
+            SymbolId(600_000),
+            Side::Buy,
+            Quantity(100),
+            Price(100_000),
+        ))
     }
 
     fn client(client_seq: u64, request: Request) -> Command {
@@ -397,23 +393,17 @@ mod tests {
 
     fn opening() -> Vec<Command> {
         vec![
-            Command::Control(Control::DefineSymbol {
-                symbol: SymbolId(600_000),
-                tick: Price(100),
-                lot: Quantity(100),
-                limit_down: Price(90_000),
-                limit_up: Price(110_000),
-            }),
+            Command::Control(Control::DefineSymbol(SymbolDefinition::share(
+                SymbolId(600_000),
+                Price(90_000),
+                Price(110_000),
+            ))),
             Command::Control(Control::OpenAccount {
                 account: AccountId(1),
                 cash: Money(1_000_000_000_000),
                 positions: vec![],
             }),
-            Command::Logon {
-                session: SESSION,
-                account: AccountId(1),
-                last_out_seq_seen: OutSeq(0),
-            },
+            Command::Logon(Logon::new(SESSION, AccountId(1), OutSeq(0))),
         ]
     }
 

@@ -175,7 +175,7 @@ impl Log {
                 .entry(key)
                 .and_modify(|effect| effect.times += 1)
                 .or_insert_with(|| Effect {
-                    request: client.request.clone(),
+                    request: client.request,
                     answer,
                     times: 1,
                 });
@@ -215,12 +215,7 @@ impl Log {
 #[cfg(test)]
 impl Log {
     pub(crate) fn note_for_test(&mut self, event: &Event) {
-        let command = Command::Logon {
-            session: SessionId(0),
-            account: AccountId(0),
-            last_out_seq_seen: OutSeq(0),
-        };
-        self.note(&command, std::slice::from_ref(event));
+        self.note(&Command::Tick, std::slice::from_ref(event));
     }
 
     pub(crate) fn snapshot_for_test(&self) -> Vec<u8> {

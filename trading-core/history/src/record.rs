@@ -1,7 +1,7 @@
 //! What a client writes down: one JSON object a line, the first a [`Header`], each other a [`Record`].
 //!
 //! ```text
-//!   {"history_format":1,"client":"load-0"}
+//!   {"history_format":2,"client":"load-0"}
 //!   {"LoggedOn":{"at_us":…,"session":7,"account":9,"last_out_seq_seen":0,"leader_epoch":3,…}}
 //!   {"Sent":{"at_us":…,"session":7,"client_seq":1,"request":{"New":{…}}}}
 //!   {"Received":{"at_us":…,"session":7,"leader_epoch":3,"possible_duplicate":false,"message":{…}}}
@@ -17,7 +17,7 @@ use types::{
 };
 
 /// Version of the file's form. A reader refuses a version it does not know.
-pub const HISTORY_FORMAT: u32 = 1;
+pub const HISTORY_FORMAT: u32 = 2;
 
 /// The first line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,13 +193,33 @@ pub enum SeenReport {
     },
     /// [`Report::Status`].
     Status(OrderView),
+    /// [`Report::Triggered`].
+    Triggered {
+        /// The client's id.
+        cl_ord_id: ClOrdId,
+        /// The shard's id.
+        order_id: OrderId,
+        /// The last price, which set it off.
+        last: Price,
+    },
+    /// [`Report::Restated`].
+    Restated {
+        /// The client's id.
+        cl_ord_id: ClOrdId,
+        /// The shard's id.
+        order_id: OrderId,
+        /// The limit it took.
+        price: Price,
+        /// How many shares are open.
+        remaining: Quantity,
+    },
     /// The request was seen before and its answer is no longer kept.
     AnswerExpired,
 }
 
 impl From<&Report> for SeenReport {
     fn from(report: &Report) -> Self {
-        match report.clone() {
+        match *report {
             Report::Accepted {
                 cl_ord_id,
                 order_id,
@@ -252,6 +272,26 @@ impl From<&Report> for SeenReport {
             },
             Report::MassCancelled { orders } => Self::MassCancelled { orders },
             Report::Status(view) => Self::Status(view),
+            Report::Triggered {
+                cl_ord_id,
+                order_id,
+                last,
+            } => Self::Triggered {
+                cl_ord_id,
+                order_id,
+                last,
+            },
+            Report::Restated {
+                cl_ord_id,
+                order_id,
+                price,
+                remaining,
+            } => Self::Restated {
+                cl_ord_id,
+                order_id,
+                price,
+                remaining,
+            },
         }
     }
 }
@@ -481,10 +521,10 @@ mod tests {
             read_history(&b""[..]),
             Err(HistoryError::NoHeader)
         ));
-        let newer = file(&[]).replace(":1,", ":2,");
+        let newer = file(&[]).replace(":2,", ":3,");
         assert!(matches!(
             read_history(newer.as_bytes()),
-            Err(HistoryError::UnknownFormat { found: 2 })
+            Err(HistoryError::UnknownFormat { found: 3 })
         ));
     }
 }

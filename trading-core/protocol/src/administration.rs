@@ -3,9 +3,11 @@
 use crate::admin;
 use crate::admin::control_request::Body as Asked;
 use crate::bad_field::{BadField, from_one};
+use crate::control_words as words;
 use types::{
-    AccountId, Control, ControlOutcome, Epoch, LogIndex, MaintenanceLease, Money, Price, Quantity,
-    ReplicaId, SymbolId, UnixMicros,
+    AccountId, AccountTerms, Boards, Control, ControlOutcome, Epoch, LogIndex, MaintenanceLease,
+    Money, OwnerId, Price, Quantity, ReplicaId, ShardId, SymbolDefinition, SymbolId, TradingDay,
+    TransferId, UnixMicros,
 };
 
 /// Reads a control request.
@@ -16,17 +18,20 @@ pub fn read_control(request: &admin::ControlRequest) -> Result<Control, BadField
     let body = request.body.as_ref().ok_or_else(|| {
         BadField::missing(
             "body",
-            "use define_symbol, open_account, acquire_maintenance or release_maintenance",
+            "use one of the control records of ControlRequest, such as define_symbol",
         )
     })?;
     Ok(match body {
-        Asked::DefineSymbol(define) => Control::DefineSymbol {
+        Asked::DefineSymbol(define) => Control::DefineSymbol(SymbolDefinition {
             symbol: SymbolId(define.symbol),
+            board: words::read_board("define_symbol.board", define.board)?,
+            security: words::read_security(define.security)?,
             tick: Price(define.tick),
             lot: Quantity(define.lot),
             limit_down: Price(define.limit_down),
             limit_up: Price(define.limit_up),
-        },
+            float: Quantity(define.float),
+        }),
         Asked::OpenAccount(open) => Control::OpenAccount {
             account: AccountId(from_one("open_account.account", open.account)?),
             cash: Money(open.cash),
@@ -44,6 +49,71 @@ pub fn read_control(request: &admin::ControlRequest) -> Result<Control, BadField
         Asked::ReleaseMaintenance(release) => Control::ReleaseMaintenance {
             holder: release.holder.clone(),
         },
+        Asked::SetPhase(set) => {
+            let (scope, phase) = words::read_set_phase(set)?;
+            Control::SetPhase { scope, phase }
+        }
+        Asked::SetReferencePrice(set) => Control::SetReferencePrice {
+            symbol: SymbolId(set.symbol),
+            reference: words::read_reference(set.reference)?,
+            price: Price(set.price),
+        },
+        Asked::KillSwitch(kill) => {
+            let (scope, mode) = words::read_kill_switch(kill)?;
+            Control::KillSwitch { scope, mode }
+        }
+        Asked::SettleDay(settle) => Control::SettleDay {
+            trading_day: TradingDay(settle.trading_day),
+        },
+        Asked::SetProtection(set) => Control::SetProtection {
+            protection: words::read_protection(set.protection)?,
+        },
+        Asked::LoadRules(load) => Control::LoadRules {
+            document: load.document.clone(),
+        },
+        asked => read_account_control(asked)?,
+    })
+}
+
+/// Reads what is about one account's terms or funds.
+fn read_account_control(asked: &Asked) -> Result<Control, BadField> {
+    Ok(match asked {
+        Asked::SetAccountTerms(set) => Control::SetAccountTerms {
+            account: AccountId(from_one("set_account_terms.account", set.account)?),
+            terms: AccountTerms {
+                active: set.active,
+                boards: Boards(up_to("set_account_terms.boards", set.boards)?),
+                owner: OwnerId(set.owner),
+            },
+        },
+        Asked::TransferOut(out) => Control::TransferOut {
+            transfer: TransferId(from_one("transfer_out.transfer", out.transfer)?),
+            account: AccountId(from_one("transfer_out.account", out.account)?),
+            amount: Money(out.amount),
+            to: ShardId(up_to("transfer_out.to_shard", out.to_shard)?),
+        },
+        Asked::TransferIn(into) => Control::TransferIn {
+            transfer: TransferId(from_one("transfer_in.transfer", into.transfer)?),
+            account: AccountId(from_one("transfer_in.account", into.account)?),
+            amount: Money(into.amount),
+            from: ShardId(up_to("transfer_in.from_shard", into.from_shard)?),
+        },
+        Asked::TransferDone(done) => Control::TransferDone {
+            transfer: TransferId(from_one("transfer_done.transfer", done.transfer)?),
+        },
+        other => {
+            let text = format!("{other:?} is not accepted here: it is about no account");
+            return Err(BadField::new("body", text));
+        }
+    })
+}
+
+/// A number that must fit a narrower type.
+fn up_to<T: TryFrom<u32>>(field: &'static str, value: u32) -> Result<T, BadField> {
+    T::try_from(value).map_err(|_| {
+        let bits = 8 * size_of::<T>();
+        let text = format!("{value} is not accepted: use a number of at most {bits} bits");
+        BadField::new(field, text)
     })
 }
 
@@ -51,18 +121,15 @@ pub fn read_control(request: &admin::ControlRequest) -> Result<Control, BadField
 #[must_use]
 pub fn control_request(control: &Control) -> admin::ControlRequest {
     let body = match control {
-        Control::DefineSymbol {
-            symbol,
-            tick,
-            lot,
-            limit_down,
-            limit_up,
-        } => Asked::DefineSymbol(admin::DefineSymbol {
-            symbol: symbol.0,
-            tick: tick.0,
-            lot: lot.0,
-            limit_down: limit_down.0,
-            limit_up: limit_up.0,
+        Control::DefineSymbol(definition) => Asked::DefineSymbol(admin::DefineSymbol {
+            symbol: definition.symbol.0,
+            tick: definition.tick.0,
+            lot: definition.lot.0,
+            limit_down: definition.limit_down.0,
+            limit_up: definition.limit_up.0,
+            board: words::board(definition.board),
+            security: words::security(definition.security),
+            float: definition.float.0,
         }),
         Control::OpenAccount {
             account,
@@ -93,6 +160,59 @@ pub fn control_request(control: &Control) -> admin::ControlRequest {
                 holder: holder.clone(),
             })
         }
+        Control::SetPhase { scope, phase } => Asked::SetPhase(words::set_phase(*scope, *phase)),
+        Control::SetReferencePrice {
+            symbol,
+            reference,
+            price,
+        } => Asked::SetReferencePrice(admin::SetReferencePrice {
+            symbol: symbol.0,
+            reference: words::reference(*reference),
+            price: price.0,
+        }),
+        Control::KillSwitch { scope, mode } => Asked::KillSwitch(words::kill_switch(*scope, *mode)),
+        Control::LoadRules { document } => Asked::LoadRules(admin::LoadRules {
+            document: document.clone(),
+        }),
+        Control::SettleDay { trading_day } => Asked::SettleDay(admin::SettleDay {
+            trading_day: trading_day.0,
+        }),
+        Control::SetProtection { protection } => Asked::SetProtection(admin::SetProtection {
+            protection: words::protection(*protection),
+        }),
+        Control::SetAccountTerms { account, terms } => {
+            Asked::SetAccountTerms(admin::SetAccountTerms {
+                account: account.0,
+                active: terms.active,
+                boards: terms.boards.0.into(),
+                owner: terms.owner.0,
+            })
+        }
+        Control::TransferOut {
+            transfer,
+            account,
+            amount,
+            to,
+        } => Asked::TransferOut(admin::TransferOut {
+            transfer: transfer.0,
+            account: account.0,
+            amount: amount.0,
+            to_shard: to.0.into(),
+        }),
+        Control::TransferIn {
+            transfer,
+            account,
+            amount,
+            from,
+        } => Asked::TransferIn(admin::TransferIn {
+            transfer: transfer.0,
+            account: account.0,
+            amount: amount.0,
+            from_shard: from.0.into(),
+        }),
+        Control::TransferDone { transfer } => Asked::TransferDone(admin::TransferDone {
+            transfer: transfer.0,
+        }),
     };
     admin::ControlRequest { body: Some(body) }
 }
@@ -156,19 +276,120 @@ pub fn read_maintenance(lease: &admin::MaintenanceLease) -> MaintenanceLease {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use types::RejectReason;
+    use types::{
+        Board, KillMode, KillScope, Phase, PhaseScope, Protection, ReferencePrice, RejectReason,
+        Security, Side, TraderId,
+    };
+
+    fn any_definition() -> impl Strategy<Value = Control> {
+        let numbers = any::<(u32, i64, u64, i64, i64, u64)>();
+        let board = prop::sample::select(&Board::ALL[..]);
+        let security = prop::sample::select(vec![
+            Security::Share,
+            Security::RiskWarningShare,
+            Security::Fund,
+            Security::SameDayFund,
+            Security::ConvertibleBond,
+        ]);
+        (numbers, board, security).prop_map(|(numbers, board, security)| {
+            let (symbol, tick, lot, down, up, float) = numbers;
+            Control::DefineSymbol(SymbolDefinition {
+                symbol: SymbolId(symbol),
+                board,
+                security,
+                tick: Price(tick),
+                lot: Quantity(lot),
+                limit_down: Price(down),
+                limit_up: Price(up),
+                float: Quantity(float),
+            })
+        })
+    }
+
+    fn any_market_control() -> impl Strategy<Value = Control> {
+        let phase = prop::sample::select(&Phase::ALL[..]);
+        let scope = prop_oneof![
+            Just(PhaseScope::All),
+            prop::sample::select(&Board::ALL[..]).prop_map(PhaseScope::Board),
+            any::<u32>().prop_map(|symbol| PhaseScope::Symbol(SymbolId(symbol))),
+        ];
+        let kill = prop_oneof![
+            Just(KillScope::Firm),
+            any::<u64>().prop_map(|account| KillScope::Account(AccountId(account))),
+            any::<u64>().prop_map(|trader| KillScope::Trader(TraderId(trader))),
+            any::<u32>().prop_map(|symbol| KillScope::Symbol(SymbolId(symbol))),
+            Just(KillScope::Side(Side::Buy)),
+            Just(KillScope::Side(Side::Sell)),
+        ];
+        let mode = prop::sample::select(vec![
+            KillMode::Off,
+            KillMode::RejectNew,
+            KillMode::CancelAndReject,
+        ]);
+        let reference =
+            prop::sample::select(vec![ReferencePrice::PreviousClose, ReferencePrice::Market]);
+        prop_oneof![
+            (scope, phase).prop_map(|(scope, phase)| Control::SetPhase { scope, phase }),
+            (kill, mode).prop_map(|(scope, mode)| Control::KillSwitch { scope, mode }),
+            (any::<u32>(), reference, any::<i64>()).prop_map(|(symbol, reference, price)| {
+                Control::SetReferencePrice {
+                    symbol: SymbolId(symbol),
+                    reference,
+                    price: Price(price),
+                }
+            }),
+            any::<Vec<u8>>().prop_map(|document| Control::LoadRules { document }),
+            any::<u32>().prop_map(|day| Control::SettleDay {
+                trading_day: TradingDay(day)
+            }),
+            prop::sample::select(vec![Protection::Full, Protection::Degraded])
+                .prop_map(|protection| Control::SetProtection { protection }),
+        ]
+    }
+
+    fn any_account_control() -> impl Strategy<Value = Control> {
+        let transfer = (1_u64.., 1_u64.., any::<i64>(), any::<u16>());
+        prop_oneof![
+            (1_u64.., any::<bool>(), any::<u8>(), any::<u64>()).prop_map(
+                |(account, active, boards, owner)| Control::SetAccountTerms {
+                    account: AccountId(account),
+                    terms: AccountTerms {
+                        active,
+                        boards: Boards(boards),
+                        owner: OwnerId(owner),
+                    },
+                }
+            ),
+            (any::<bool>(), transfer).prop_map(|(out, (transfer, account, amount, shard))| {
+                let (transfer, account) = (TransferId(transfer), AccountId(account));
+                let (amount, shard) = (Money(amount), ShardId(shard));
+                if out {
+                    Control::TransferOut {
+                        transfer,
+                        account,
+                        amount,
+                        to: shard,
+                    }
+                } else {
+                    Control::TransferIn {
+                        transfer,
+                        account,
+                        amount,
+                        from: shard,
+                    }
+                }
+            }),
+            (1_u64..).prop_map(|transfer| Control::TransferDone {
+                transfer: TransferId(transfer)
+            }),
+        ]
+    }
 
     fn any_control() -> impl Strategy<Value = Control> {
         prop_oneof![
-            any::<(u32, i64, u64, i64, i64)>().prop_map(|(symbol, tick, lot, down, up)| {
-                Control::DefineSymbol {
-                    symbol: SymbolId(symbol),
-                    tick: Price(tick),
-                    lot: Quantity(lot),
-                    limit_down: Price(down),
-                    limit_up: Price(up),
-                }
-            }),
+            any_definition(),
+            any_market_control(),
+            any_account_control(),
             (
                 1_u64..,
                 any::<i64>(),
@@ -212,6 +433,16 @@ mod tests {
         assert_eq!(refused(Some(open)), "open_account.account");
         let acquire = Asked::AcquireMaintenance(admin::AcquireMaintenance::default());
         assert_eq!(refused(Some(acquire)), "acquire_maintenance.replica");
+        let phase = Asked::SetPhase(admin::SetPhase::default());
+        assert_eq!(refused(Some(phase)), "set_phase.scope");
+        let kill = Asked::KillSwitch(admin::KillSwitch::default());
+        assert_eq!(refused(Some(kill)), "kill_switch.scope");
+        let terms = Asked::SetAccountTerms(admin::SetAccountTerms {
+            account: 1,
+            boards: 256,
+            ..admin::SetAccountTerms::default()
+        });
+        assert_eq!(refused(Some(terms)), "set_account_terms.boards");
     }
 
     #[test]

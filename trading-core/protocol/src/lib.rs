@@ -13,6 +13,7 @@
 
 pub mod administration;
 mod bad_field;
+mod control_words;
 pub mod order_entry;
 
 pub use bad_field::BadField;

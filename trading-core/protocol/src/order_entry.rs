@@ -11,10 +11,12 @@ use crate::order::client_message::Body as Asked;
 use crate::order::report::Body as Told;
 use crate::order::server_message::Body as Answered;
 use types::{
-    AccountId, CancelCause, ClOrdId, ClientSeq, Epoch, Event, NewOrder, OrderKind, OrderState,
-    OrderView, OutSeq, Outbound, Price, Quantity, Report, Request, SelfTradePrevention, SessionId,
-    Side, SymbolId, TimeInForce, UnixMicros,
+    AccountId, CancelCause, ClOrdId, ClientSeq, Epoch, Event, MarketStyle, NewOrder, OrderKind,
+    OrderState, OrderView, OutSeq, Outbound, Price, Quantity, Report, Request, SelfTradePrevention,
+    SessionId, Side, SymbolId, TimeInForce, TraderId, UnixMicros,
 };
+
+pub use types::Logon;
 
 /// What a client said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,17 +37,6 @@ pub enum Inbound {
     },
 }
 
-/// A logon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Logon {
-    /// The session.
-    pub session: SessionId,
-    /// The account it trades for.
-    pub account: AccountId,
-    /// The last message that the client has.
-    pub last_out_seq_seen: OutSeq,
-}
-
 /// Reads what a client said.
 ///
 /// # Errors
@@ -63,7 +54,9 @@ pub fn read(message: &order::ClientMessage) -> Result<Inbound, BadField> {
             Ok(Inbound::Logon(Logon {
                 session: SessionId(from_one("logon.session", logon.session)?),
                 account: AccountId(from_one("logon.account", logon.account)?),
+                trader: TraderId(logon.trader),
                 last_out_seq_seen: OutSeq(logon.last_out_seq_seen),
+                cancel_on_disconnect_ms: logon.cancel_on_disconnect_ms,
             }))
         }
         Asked::Heartbeat(heartbeat) => {
@@ -123,25 +116,26 @@ fn read_new_order(new: &order::NewOrder) -> Result<NewOrder, BadField> {
         symbol: SymbolId(new.symbol),
         side: side("new_order.side", new.side)?,
         quantity: Quantity(new.quantity),
-        kind: new
-            .price
-            .map_or(OrderKind::Market, |price| OrderKind::Limit {
-                price: Price(price),
-            }),
+        kind: read_kind(new)?,
         time_in_force: match order::TimeInForce::try_from(new.time_in_force) {
             Ok(order::TimeInForce::Day) => TimeInForce::Day,
             Ok(order::TimeInForce::ImmediateOrCancel) => TimeInForce::ImmediateOrCancel,
+            Ok(order::TimeInForce::GoodTillCancel) => TimeInForce::GoodTillCancel,
+            Ok(order::TimeInForce::FillOrKill) => TimeInForce::FillOrKill,
             Err(_) => {
                 return Err(BadField::new(
                     "new_order.time_in_force",
                     format!(
-                        "{} is not accepted: use TIME_IN_FORCE_DAY (0) or \
-                         TIME_IN_FORCE_IMMEDIATE_OR_CANCEL (1)",
+                        "{} is not accepted: use TIME_IN_FORCE_DAY (0), \
+                         TIME_IN_FORCE_IMMEDIATE_OR_CANCEL (1), TIME_IN_FORCE_GOOD_TILL_CANCEL (2) \
+                         or TIME_IN_FORCE_FILL_OR_KILL (3)",
                         new.time_in_force
                     ),
                 ));
             }
         },
+        post_only: new.post_only,
+        display: new.display.map(Quantity),
         self_trade_prevention: match order::SelfTradePrevention::try_from(new.self_trade_prevention)
         {
             Ok(order::SelfTradePrevention::CancelNewest) => SelfTradePrevention::CancelNewest,
@@ -159,6 +153,68 @@ fn read_new_order(new: &order::NewOrder) -> Result<NewOrder, BadField> {
             }
         },
     })
+}
+
+fn read_kind(new: &order::NewOrder) -> Result<OrderKind, BadField> {
+    let style = read_style(new.market_style)?;
+    let price = new.price.map(Price);
+    Ok(match (new.trigger.map(Price), style, price) {
+        (Some(_), Some(_), _) => {
+            return Err(BadField::new(
+                "new_order.market_style",
+                "it does not go with a trigger: leave one of them out",
+            ));
+        }
+        (Some(trigger), None, Some(price)) => OrderKind::StopLimit { trigger, price },
+        (Some(trigger), None, None) => OrderKind::Stop { trigger },
+        (None, Some(style), protection) => OrderKind::Market { style, protection },
+        (None, None, Some(price)) => OrderKind::Limit { price },
+        (None, None, None) => OrderKind::Market {
+            style: MarketStyle::ImmediateOrCancel,
+            protection: None,
+        },
+    })
+}
+
+fn read_style(value: i32) -> Result<Option<MarketStyle>, BadField> {
+    use order::MarketStyle as Told;
+    Ok(Some(match Told::try_from(value) {
+        Ok(Told::Unspecified) => return Ok(None),
+        Ok(Told::ImmediateOrCancel) => MarketStyle::ImmediateOrCancel,
+        Ok(Told::BestFiveOrCancel) => MarketStyle::BestFiveOrCancel,
+        Ok(Told::BestFiveThenLimit) => MarketStyle::BestFiveThenLimit,
+        Ok(Told::CounterpartyBest) => MarketStyle::CounterpartyBest,
+        Ok(Told::OwnBest) => MarketStyle::OwnBest,
+        Ok(Told::FillOrKill) => MarketStyle::FillOrKill,
+        Err(_) => {
+            return Err(BadField::new(
+                "new_order.market_style",
+                format!("{value} is not accepted: use 0 to 6"),
+            ));
+        }
+    }))
+}
+
+/// Price, trigger and market style as they go over the wire.
+fn kind_fields(kind: OrderKind) -> (Option<i64>, Option<i64>, order::MarketStyle) {
+    use order::MarketStyle as Told;
+    let unspecified = Told::Unspecified;
+    match kind {
+        OrderKind::Limit { price } => (Some(price.0), None, unspecified),
+        OrderKind::Stop { trigger } => (None, Some(trigger.0), unspecified),
+        OrderKind::StopLimit { trigger, price } => (Some(price.0), Some(trigger.0), unspecified),
+        OrderKind::Market { style, protection } => {
+            let style = match style {
+                MarketStyle::ImmediateOrCancel => Told::ImmediateOrCancel,
+                MarketStyle::BestFiveOrCancel => Told::BestFiveOrCancel,
+                MarketStyle::BestFiveThenLimit => Told::BestFiveThenLimit,
+                MarketStyle::CounterpartyBest => Told::CounterpartyBest,
+                MarketStyle::OwnBest => Told::OwnBest,
+                MarketStyle::FillOrKill => Told::FillOrKill,
+            };
+            (protection.map(|price| price.0), None, style)
+        }
+    }
 }
 
 fn id(field: &'static str, text: &str) -> Result<ClOrdId, BadField> {
@@ -185,6 +241,8 @@ pub fn logon_message(logon: Logon) -> order::ClientMessage {
             session: logon.session.0,
             account: logon.account.0,
             last_out_seq_seen: logon.last_out_seq_seen.0,
+            trader: logon.trader.0,
+            cancel_on_disconnect_ms: logon.cancel_on_disconnect_ms,
         })),
     }
 }
@@ -202,27 +260,7 @@ pub fn client_heartbeat(now: UnixMicros) -> order::ClientMessage {
 #[must_use]
 pub fn request_message(client_seq: ClientSeq, request: &Request) -> order::ClientMessage {
     let body = match request {
-        Request::New(new) => Asked::NewOrder(order::NewOrder {
-            cl_ord_id: new.cl_ord_id.to_string(),
-            symbol: new.symbol.0,
-            side: side_number(new.side),
-            quantity: new.quantity.0,
-            price: match new.kind {
-                OrderKind::Limit { price } => Some(price.0),
-                OrderKind::Market => None,
-            },
-            time_in_force: match new.time_in_force {
-                TimeInForce::Day => order::TimeInForce::Day,
-                TimeInForce::ImmediateOrCancel => order::TimeInForce::ImmediateOrCancel,
-            }
-            .into(),
-            self_trade_prevention: match new.self_trade_prevention {
-                SelfTradePrevention::CancelNewest => order::SelfTradePrevention::CancelNewest,
-                SelfTradePrevention::CancelOldest => order::SelfTradePrevention::CancelOldest,
-                SelfTradePrevention::CancelBoth => order::SelfTradePrevention::CancelBoth,
-            }
-            .into(),
-        }),
+        Request::New(new) => Asked::NewOrder(new_order_message(new)),
         Request::Cancel { original } => Asked::Cancel(order::Cancel {
             original_cl_ord_id: original.to_string(),
         }),
@@ -250,6 +288,34 @@ pub fn request_message(client_seq: ClientSeq, request: &Request) -> order::Clien
     }
 }
 
+fn new_order_message(new: &NewOrder) -> order::NewOrder {
+    let (price, trigger, market_style) = kind_fields(new.kind);
+    order::NewOrder {
+        cl_ord_id: new.cl_ord_id.to_string(),
+        symbol: new.symbol.0,
+        side: side_number(new.side),
+        quantity: new.quantity.0,
+        price,
+        time_in_force: match new.time_in_force {
+            TimeInForce::Day => order::TimeInForce::Day,
+            TimeInForce::ImmediateOrCancel => order::TimeInForce::ImmediateOrCancel,
+            TimeInForce::GoodTillCancel => order::TimeInForce::GoodTillCancel,
+            TimeInForce::FillOrKill => order::TimeInForce::FillOrKill,
+        }
+        .into(),
+        self_trade_prevention: match new.self_trade_prevention {
+            SelfTradePrevention::CancelNewest => order::SelfTradePrevention::CancelNewest,
+            SelfTradePrevention::CancelOldest => order::SelfTradePrevention::CancelOldest,
+            SelfTradePrevention::CancelBoth => order::SelfTradePrevention::CancelBoth,
+        }
+        .into(),
+        market_style: market_style.into(),
+        trigger,
+        post_only: new.post_only,
+        display: new.display.map(|shares| shares.0),
+    }
+}
+
 fn side_number(side: Side) -> i32 {
     match side {
         Side::Buy => order::Side::Buy,
@@ -258,7 +324,8 @@ fn side_number(side: Side) -> i32 {
     .into()
 }
 
-/// To whom an event is told, and how. `None` for the answer to a control record.
+/// To whom an event is told, and how. `None` for what no session is told: answers to control
+/// records, trades (both sides have their own reports) and alerts.
 ///
 /// `epoch` is the epoch of the leader that speaks, not the one that caused the event.
 #[must_use]
@@ -310,7 +377,7 @@ pub fn answer(epoch: Epoch, event: &Event) -> Option<(SessionId, order::ServerMe
             let again = again.unwrap_or_else(|| answer_expired(*client_seq));
             (session, Answered::Report(again))
         }
-        Event::Control(_) => return None,
+        Event::Control(_) | Event::Trade(_) | Event::Alert(_) => return None,
     };
     Some((*session, server_message(epoch, body)))
 }
@@ -404,13 +471,7 @@ fn told(report: &Report) -> Told {
             cl_ord_id: cl_ord_id.to_string(),
             order_id: order_id.0,
             quantity: quantity.0,
-            cause: match cause {
-                CancelCause::Requested => order::CancelCause::Requested,
-                CancelCause::MassCancel => order::CancelCause::MassCancel,
-                CancelCause::SelfTrade => order::CancelCause::SelfTrade,
-                CancelCause::Unfilled => order::CancelCause::Unfilled,
-            }
-            .into(),
+            cause: cause_number(*cause),
         }),
         Report::Replaced {
             original,
@@ -429,7 +490,44 @@ fn told(report: &Report) -> Told {
             Told::MassCancelled(order::MassCancelled { orders: *orders })
         }
         Report::Status(view) => Told::Status(status_view(view)),
+        Report::Triggered {
+            cl_ord_id,
+            order_id,
+            last,
+        } => Told::Triggered(order::Triggered {
+            cl_ord_id: cl_ord_id.to_string(),
+            order_id: order_id.0,
+            last: last.0,
+        }),
+        Report::Restated {
+            cl_ord_id,
+            order_id,
+            price,
+            remaining,
+        } => Told::Restated(order::Restated {
+            cl_ord_id: cl_ord_id.to_string(),
+            order_id: order_id.0,
+            price: price.0,
+            remaining: remaining.0,
+        }),
     }
+}
+
+fn cause_number(cause: CancelCause) -> i32 {
+    match cause {
+        CancelCause::Requested => order::CancelCause::Requested,
+        CancelCause::MassCancel => order::CancelCause::MassCancel,
+        CancelCause::SelfTrade => order::CancelCause::SelfTrade,
+        CancelCause::Unfilled => order::CancelCause::Unfilled,
+        CancelCause::NotAtOnce => order::CancelCause::NotAtOnce,
+        CancelCause::PostOnly => order::CancelCause::PostOnly,
+        CancelCause::Disconnected => order::CancelCause::Disconnected,
+        CancelCause::EndOfDay => order::CancelCause::EndOfDay,
+        CancelCause::OutsideLimits => order::CancelCause::OutsideLimits,
+        CancelCause::KillSwitch => order::CancelCause::KillSwitch,
+        CancelCause::Halted => order::CancelCause::Halted,
+    }
+    .into()
 }
 
 fn status_view(view: &OrderView) -> order::StatusView {
@@ -462,9 +560,16 @@ pub fn cancel_cause(value: i32) -> Result<CancelCause, BadField> {
         Ok(order::CancelCause::MassCancel) => Ok(CancelCause::MassCancel),
         Ok(order::CancelCause::SelfTrade) => Ok(CancelCause::SelfTrade),
         Ok(order::CancelCause::Unfilled) => Ok(CancelCause::Unfilled),
+        Ok(order::CancelCause::NotAtOnce) => Ok(CancelCause::NotAtOnce),
+        Ok(order::CancelCause::PostOnly) => Ok(CancelCause::PostOnly),
+        Ok(order::CancelCause::Disconnected) => Ok(CancelCause::Disconnected),
+        Ok(order::CancelCause::EndOfDay) => Ok(CancelCause::EndOfDay),
+        Ok(order::CancelCause::OutsideLimits) => Ok(CancelCause::OutsideLimits),
+        Ok(order::CancelCause::KillSwitch) => Ok(CancelCause::KillSwitch),
+        Ok(order::CancelCause::Halted) => Ok(CancelCause::Halted),
         Err(_) => Err(BadField::new(
             "cancelled.cause",
-            format!("{value} is not accepted: use 0 to 3"),
+            format!("{value} is not accepted: use 0 to 10"),
         )),
     }
 }
@@ -506,37 +611,63 @@ mod tests {
         "[!-~]{1,20}".prop_map(|text| ClOrdId::new(&text).unwrap())
     }
 
-    fn any_new_order() -> impl Strategy<Value = NewOrder> {
+    fn any_kind() -> impl Strategy<Value = OrderKind> {
+        let style = prop::sample::select(vec![
+            MarketStyle::ImmediateOrCancel,
+            MarketStyle::BestFiveOrCancel,
+            MarketStyle::BestFiveThenLimit,
+            MarketStyle::CounterpartyBest,
+            MarketStyle::OwnBest,
+            MarketStyle::FillOrKill,
+        ]);
+        let price = any::<i64>().prop_map(Price);
+        let protection = prop::option::of(price.clone());
+        prop_oneof![
+            price.clone().prop_map(|price| OrderKind::Limit { price }),
+            (style, protection)
+                .prop_map(|(style, protection)| OrderKind::Market { style, protection }),
+            price
+                .clone()
+                .prop_map(|trigger| OrderKind::Stop { trigger }),
+            (price.clone(), price)
+                .prop_map(|(trigger, price)| OrderKind::StopLimit { trigger, price }),
+        ]
+    }
+
+    fn any_terms() -> impl Strategy<Value = (TimeInForce, SelfTradePrevention)> {
         (
-            any_id(),
-            any::<u32>(),
-            any::<bool>(),
-            any::<u64>(),
-            any::<Option<i64>>(),
-            any::<bool>(),
-            0..3,
+            prop::sample::select(vec![
+                TimeInForce::Day,
+                TimeInForce::ImmediateOrCancel,
+                TimeInForce::GoodTillCancel,
+                TimeInForce::FillOrKill,
+            ]),
+            prop::sample::select(vec![
+                SelfTradePrevention::CancelNewest,
+                SelfTradePrevention::CancelOldest,
+                SelfTradePrevention::CancelBoth,
+            ]),
         )
-            .prop_map(
-                |(id, symbol, buys, quantity, price, day, prevention)| NewOrder {
-                    cl_ord_id: id,
-                    symbol: SymbolId(symbol),
-                    side: if buys { Side::Buy } else { Side::Sell },
-                    quantity: Quantity(quantity),
-                    kind: price.map_or(OrderKind::Market, |price| OrderKind::Limit {
-                        price: Price(price),
-                    }),
-                    time_in_force: if day {
-                        TimeInForce::Day
-                    } else {
-                        TimeInForce::ImmediateOrCancel
-                    },
-                    self_trade_prevention: match prevention {
-                        0 => SelfTradePrevention::CancelNewest,
-                        1 => SelfTradePrevention::CancelOldest,
-                        _ => SelfTradePrevention::CancelBoth,
-                    },
-                },
-            )
+    }
+
+    fn any_new_order() -> impl Strategy<Value = NewOrder> {
+        let numbers = any::<(u32, u64, Option<u64>)>();
+        let terms = (any_kind(), any_terms(), any::<(bool, bool)>());
+        (any_id(), numbers, terms).prop_map(|(id, numbers, terms)| {
+            let (symbol, quantity, display) = numbers;
+            let (kind, (time_in_force, self_trade_prevention), (buys, post_only)) = terms;
+            NewOrder {
+                cl_ord_id: id,
+                symbol: SymbolId(symbol),
+                side: if buys { Side::Buy } else { Side::Sell },
+                quantity: Quantity(quantity),
+                kind,
+                time_in_force,
+                post_only,
+                display: display.map(Quantity),
+                self_trade_prevention,
+            }
+        })
     }
 
     fn any_request() -> impl Strategy<Value = Request> {
@@ -567,11 +698,17 @@ mod tests {
         }
 
         #[test]
-        fn a_logon_reads_as_it_was_written(session in 1_u64.., account in 1_u64.., seen: u64) {
+        fn a_logon_reads_as_it_was_written(
+            session in 1_u64..,
+            account in 1_u64..,
+            seen: u64,
+            trader: u64,
+            grace: Option<u32>,
+        ) {
             let logon = Logon {
-                session: SessionId(session),
-                account: AccountId(account),
-                last_out_seq_seen: OutSeq(seen),
+                trader: TraderId(trader),
+                cancel_on_disconnect_ms: grace,
+                ..Logon::new(SessionId(session), AccountId(account), OutSeq(seen))
             };
             prop_assert_eq!(read(&logon_message(logon)), Ok(Inbound::Logon(logon)));
         }
@@ -584,8 +721,7 @@ mod tests {
             side: 1,
             quantity: 100,
             price: Some(100_000),
-            time_in_force: 0,
-            self_trade_prevention: 0,
+            ..order::NewOrder::default()
         }
     }
 
@@ -596,7 +732,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_named_by_its_field() {
         type Damage = fn(&mut order::NewOrder);
-        let cases: [(&str, &str, Damage); 6] = [
+        let cases: [(&str, &str, Damage); 8] = [
             ("new_order.cl_ord_id", "\"\"", |new| new.cl_ord_id.clear()),
             ("new_order.cl_ord_id", "订单", |new| {
                 new.cl_ord_id = "订单".to_owned();
@@ -604,6 +740,11 @@ mod tests {
             ("new_order.side", "0", |new| new.side = 0),
             ("new_order.side", "7", |new| new.side = 7),
             ("new_order.time_in_force", "9", |new| new.time_in_force = 9),
+            ("new_order.market_style", "7", |new| new.market_style = 7),
+            ("new_order.market_style", "trigger", |new| {
+                new.market_style = 1;
+                new.trigger = Some(1);
+            }),
             ("new_order.self_trade_prevention", "-1", |new| {
                 new.self_trade_prevention = -1;
             }),
@@ -626,7 +767,7 @@ mod tests {
             Asked::Logon(order::Logon {
                 session,
                 account,
-                last_out_seq_seen: 0,
+                ..order::Logon::default()
             })
         };
         assert_eq!(refused(0, Some(logon(0, 1))).field, "logon.session");
@@ -719,6 +860,6 @@ mod tests {
         let mut damaged = status_view(&view);
         damaged.state = 4;
         assert_eq!(order_view(&damaged).unwrap_err().field, "status.state");
-        assert_eq!(cancel_cause(4).unwrap_err().field, "cancelled.cause");
+        assert_eq!(cancel_cause(11).unwrap_err().field, "cancelled.cause");
     }
 }

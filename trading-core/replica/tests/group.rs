@@ -465,11 +465,7 @@ fn a_logon_is_answered_by_the_log() {
     let mut group = Group::new();
     let leader = group.elect();
     group.open_account(leader, 7);
-    let logon = Command::Logon {
-        session: SessionId(1),
-        account: AccountId(7),
-        last_out_seq_seen: OutSeq(0),
-    };
+    let logon = Command::Logon(Logon::new(SessionId(1), AccountId(7), OutSeq(0)));
     let replica = group.replicas.get_mut(&leader).unwrap();
     replica.submit(Some(Ticket(99)), logon).unwrap();
     group.settle();

@@ -160,11 +160,7 @@ impl Session {
     /// Waits for the logon's answer: what comes behind a refused one must not reach the log.
     async fn log_on(&self, logon: Logon) -> Result<(), Status> {
         let (sender, receiver) = oneshot::channel();
-        let command = Command::Logon {
-            session: logon.session,
-            account: logon.account,
-            last_out_seq_seen: logon.last_out_seq_seen,
-        };
+        let command = Command::Logon(logon);
         self.submit(command, ReplyTo::Logon(self.stream.clone(), sender))
             .await?;
         match receiver.await {

@@ -10,10 +10,7 @@ use group::{Gateway, Group, PATIENCE, prepared};
 use protocol::order::report::Body;
 use std::collections::BTreeSet;
 use tokio::time::{Instant, timeout};
-use types::{
-    AccountId, ClOrdId, NewOrder, OrderKind, Price, Quantity, Request, SelfTradePrevention,
-    SessionId, Side, SymbolId, TimeInForce,
-};
+use types::{AccountId, ClOrdId, NewOrder, Price, Quantity, Request, SessionId, Side, SymbolId};
 
 fn session(gateway: &Gateway) -> OrderSession {
     let options = SessionOptions {
@@ -27,17 +24,13 @@ fn session(gateway: &Gateway) -> OrderSession {
 }
 
 fn order(number: u64) -> Request {
-    Request::New(NewOrder {
-        cl_ord_id: ClOrdId::new(&format!("G{number}")).unwrap(),
-        symbol: SymbolId(600_000),
-        side: Side::Buy,
-        quantity: Quantity(100),
-        kind: OrderKind::Limit {
-            price: Price(100_000),
-        },
-        time_in_force: TimeInForce::Day,
-        self_trade_prevention: SelfTradePrevention::CancelNewest,
-    })
+    Request::New(NewOrder::limit(
+        ClOrdId::new(&format!("G{number}")).unwrap(),
+        SymbolId(600_000),
+        Side::Buy,
+        Quantity(100),
+        Price(100_000),
+    ))
 }
 
 /// Sends one order after the other, each when the last is answered; kills the leader on the way.

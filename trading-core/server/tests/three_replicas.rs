@@ -32,7 +32,7 @@ impl Session {
         let logon = client_message::Body::Logon(Logon {
             session: account,
             account,
-            last_out_seq_seen: 0,
+            ..Logon::default()
         });
         let message = ClientMessage {
             client_seq: 0,

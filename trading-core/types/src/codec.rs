@@ -91,19 +91,23 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch, CodecError> {
 mod tests {
     use super::*;
     use crate::{
-        AccountId, ClOrdId, ClientCommand, ClientSeq, Command, Control, OutSeq, Price, Quantity,
-        ReplicaId, Request, SessionId, SymbolId, UnixMicros,
+        AccountId, ClOrdId, ClientCommand, ClientSeq, Command, Control, Logon, OutSeq, Price,
+        Quantity, ReplicaId, Request, SessionId, SymbolId, TraderId, UnixMicros,
     };
 
     fn batch() -> Batch {
         Batch {
             leader_time: UnixMicros(1_700_000_000_000_000),
             commands: vec![
-                Command::Logon {
+                Command::Logon(Logon {
+                    trader: TraderId(5),
+                    cancel_on_disconnect_ms: Some(3_000),
+                    ..Logon::new(SessionId(7), AccountId(9), OutSeq(3))
+                }),
+                Command::Disconnect {
                     session: SessionId(7),
-                    account: AccountId(9),
-                    last_out_seq_seen: OutSeq(3),
                 },
+                Command::Tick,
                 Command::Client(ClientCommand {
                     session: SessionId(7),
                     client_seq: ClientSeq(1),
@@ -175,12 +179,14 @@ mod tests {
     fn the_log_format_is_what_it_was() {
         let small = Batch {
             leader_time: UnixMicros(1),
-            commands: vec![Command::Logon {
-                session: SessionId(2),
-                account: AccountId(3),
-                last_out_seq_seen: OutSeq(4),
-            }],
+            commands: vec![
+                Command::Logon(Logon::new(SessionId(2), AccountId(3), OutSeq(4))),
+                Command::Tick,
+            ],
         };
-        assert_eq!(encode_batch(&small).unwrap(), [1, 1, 1, 0, 2, 3, 4]);
+        assert_eq!(
+            encode_batch(&small).unwrap(),
+            [2, 1, 2, 0, 2, 3, 0, 4, 0, 4]
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! What applying a command causes.
 
 use crate::{
-    AccountId, ClOrdId, ClientSeq, Epoch, LogSeq, OrderId, OutSeq, Price, Quantity, RejectReason,
-    ReplicaId, SessionId, Side, SymbolId, TradeId, UnixMicros,
+    AccountId, Alert, ClOrdId, ClientSeq, Epoch, LogSeq, OrderId, OutSeq, Price, Quantity,
+    RejectReason, ReplicaId, SessionId, Side, SymbolId, TradeId, UnixMicros,
 };
 use serde::{Deserialize, Serialize};
 
@@ -51,10 +51,50 @@ pub enum Event {
     },
     /// The answer to a control record.
     Control(ControlOutcome),
+    /// Shares changed hands: for market data and drop copy. Follows both sides' reports.
+    Trade(Trade),
+    /// Surveillance noticed something.
+    Alert(Alert),
+}
+
+/// A trade, told once with both its sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trade {
+    /// Its number; both sides' [`Report::Filled`] carry the same.
+    pub trade_id: TradeId,
+    /// Of what.
+    pub symbol: SymbolId,
+    /// At what price.
+    pub price: Price,
+    /// How many shares.
+    pub quantity: Quantity,
+    /// Who bought.
+    pub buy: TradeSide,
+    /// Who sold.
+    pub sell: TradeSide,
+    /// The side that came in and took; none in a call auction.
+    pub taker: Option<Side>,
+    /// When, by the leader's clock as it stands in the log.
+    pub time: UnixMicros,
+}
+
+/// One side of a trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TradeSide {
+    /// The order.
+    pub order_id: OrderId,
+    /// The client's id for it.
+    pub cl_ord_id: ClOrdId,
+    /// Whose.
+    pub account: AccountId,
+    /// The session that entered it.
+    pub session: SessionId,
+    /// Shares of it still open.
+    pub remaining: Quantity,
 }
 
 /// A numbered message to a session; kept for replay.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outbound {
     /// To whom.
     pub session: SessionId,
@@ -71,9 +111,9 @@ pub struct Outbound {
 }
 
 /// What happened to an order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
-    /// The order is in the book or about to trade.
+    /// The order is in the book, about to trade, or waits for its trigger.
     Accepted {
         /// The client's id.
         cl_ord_id: ClOrdId,
@@ -133,6 +173,26 @@ pub enum Report {
     },
     /// The answer to a status request.
     Status(OrderView),
+    /// A stop order was set off and is now what it was to become.
+    Triggered {
+        /// The client's id.
+        cl_ord_id: ClOrdId,
+        /// The shard's id.
+        order_id: OrderId,
+        /// The last price, which set it off.
+        last: Price,
+    },
+    /// A market order stands as a limit order now.
+    Restated {
+        /// The client's id.
+        cl_ord_id: ClOrdId,
+        /// The shard's id.
+        order_id: OrderId,
+        /// The limit it took.
+        price: Price,
+        /// How many shares are open.
+        remaining: Quantity,
+    },
 }
 
 /// Why the rest of an order went.
@@ -146,12 +206,26 @@ pub enum CancelCause {
     SelfTrade,
     /// It may not rest and nothing was left to trade with.
     Unfilled,
+    /// It could not trade all its shares at once, and was to trade all or none.
+    NotAtOnce,
+    /// It would have traded at once, and was never to take.
+    PostOnly,
+    /// Its session stayed disconnected for longer than the grace it had asked for.
+    Disconnected,
+    /// The day it stood for is over: it expired.
+    EndOfDay,
+    /// Its price is outside the limits of a new day.
+    OutsideLimits,
+    /// A kill switch.
+    KillSwitch,
+    /// Trading in the symbol was halted for good, such as by a delisting.
+    Halted,
 }
 
 /// Where an order is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OrderState {
-    /// Stands in the book.
+    /// Stands in the book, or waits for its trigger.
     Open,
     /// All shares traded.
     Filled,
@@ -162,7 +236,7 @@ pub enum OrderState {
 }
 
 /// An order as a status request shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderView {
     /// The client's id.
     pub cl_ord_id: ClOrdId,

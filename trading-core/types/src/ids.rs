@@ -57,6 +57,23 @@ number_id!(
     AccountId(u64)
 );
 number_id!(
+    /// The person or program that enters orders on a session. Zero means "not told apart".
+    TraderId(u64)
+);
+number_id!(
+    /// Who stands behind accounts: accounts of one owner count as one where rules look at owners.
+    /// Zero means "nobody known but the account itself".
+    OwnerId(u64)
+);
+number_id!(
+    /// One movement of funds between shards; the same at both of them.
+    TransferId(u64)
+);
+number_id!(
+    /// A trading day as its date in digits, such as 20261125. Zero is before the first.
+    TradingDay(u32)
+);
+number_id!(
     /// An order, numbered by the shard.
     OrderId(u64)
 );
@@ -159,6 +176,25 @@ impl ClOrdId {
     pub fn as_str(&self) -> &str {
         // Only ASCII gets in, so this never falls back.
         std::str::from_utf8(&self.bytes[..usize::from(self.length)]).unwrap_or_default()
+    }
+
+    /// The id as numbers, for tables: its characters in order, the rest zero. No two ids share them,
+    /// for no character is zero.
+    #[must_use]
+    pub fn to_words(self) -> [u64; 3] {
+        let word = |from: usize| {
+            let mut word = [0; 8];
+            let bytes = &self.bytes[from..(from + 8).min(Self::LENGTH_MAX)];
+            word[..bytes.len()].copy_from_slice(bytes);
+            u64::from_le_bytes(word)
+        };
+        [word(0), word(8), word(16)]
+    }
+
+    /// How many characters it has, 1 to 20.
+    #[must_use]
+    pub fn length(self) -> u8 {
+        self.length
     }
 }
 

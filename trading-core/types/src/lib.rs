@@ -5,9 +5,9 @@
 //! the caller's back or contains a float, so that replicas that apply the same log agree.
 //!
 //! ```text
-//!   client ──► Request ──► Command ─┐
-//!   operator ─► Control ──► Command ─┼─► Batch ──(replicated log)──► apply ──► Event
-//!                                    ┘
+//!   client ───► Request ───────────► Command ─┐
+//!   operator ─► Control ───────────► Command ─┼─► Batch ──(replicated log)──► apply ──► Event
+//!   leader ───► Disconnect, Tick ──► Command ─┘
 //! ```
 //!
 //! The serialised form (postcard) of [`Batch`] is what the journal keeps; see [`LOG_FORMAT`].
@@ -16,23 +16,29 @@ mod codec;
 mod command;
 mod event;
 mod ids;
+mod market;
 mod money;
 mod reject;
+mod safety;
 
 pub use codec::{CodecError, decode_batch, encode_batch};
 pub use command::{
-    Batch, ClientCommand, Command, Control, NewOrder, OrderKind, Request, SelfTradePrevention,
-    Side, TimeInForce,
+    AccountTerms, Batch, ClientCommand, Command, Control, Logon, MarketStyle, NewOrder, OrderKind,
+    Request, SelfTradePrevention, Side, SymbolDefinition, TimeInForce,
 };
 pub use event::{
     CancelCause, ControlOutcome, Event, MaintenanceLease, OrderState, OrderView, Outbound, Report,
+    Trade, TradeSide,
 };
 pub use ids::{
     AccountId, CenterName, ClOrdId, ClientSeq, Epoch, IdError, LogIndex, LogSeq, OrderId, OutSeq,
-    ReplicaId, SessionId, ShardId, SymbolId, TradeId, UnixMicros,
+    OwnerId, ReplicaId, SessionId, ShardId, SymbolId, TradeId, TraderId, TradingDay, TransferId,
+    UnixMicros,
 };
+pub use market::{Board, Boards, Exchange, Phase, PhaseScope, ReferencePrice, Security};
 pub use money::{Money, Price, Quantity};
-pub use reject::RejectReason;
+pub use reject::{RejectReason, Table, Term, Unexecuted};
+pub use safety::{Alert, AlertKind, KillMode, KillScope, Protection};
 
 /// Version of the serialised form of [`Batch`]. A reader refuses a version it does not know.
-pub const LOG_FORMAT: u8 = 1;
+pub const LOG_FORMAT: u8 = 2;

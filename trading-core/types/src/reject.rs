@@ -1,11 +1,87 @@
 //! Why a request does not take effect. Each reason has a code that never changes meaning and a text
 //! that names the field, the value and what would be accepted.
 
-use crate::{AccountId, ClOrdId, Money, OutSeq, Price, Quantity, SessionId, SymbolId};
+use crate::{
+    AccountId, Board, ClOrdId, KillScope, Money, OutSeq, Phase, Price, Quantity, SessionId, Side,
+    SymbolId, TradingDay, TransferId,
+};
 use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A table of the engine that has a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Table {
+    /// Sessions, ever.
+    Sessions,
+    /// Accounts.
+    Accounts,
+    /// Listed symbols.
+    Symbols,
+    /// Open orders of all accounts.
+    Orders,
+    /// Open orders of one account.
+    OpenOrdersOfAccount,
+    /// Client order ids of all accounts that took effect on this trading day.
+    ClientOrderIds,
+    /// Pairs of an account and a symbol that it holds or has held.
+    Positions,
+    /// Movements of funds that are not over.
+    Transfers,
+    /// Kill switches that are on.
+    KillSwitches,
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sessions => "session table",
+            Self::Accounts => "account table",
+            Self::Symbols => "symbol table",
+            Self::Orders => "table of open orders",
+            Self::OpenOrdersOfAccount => "account's set of open orders",
+            Self::ClientOrderIds => "table of the day's client order ids",
+            Self::Positions => "table of positions",
+            Self::Transfers => "table of transfers under way",
+            Self::KillSwitches => "table of kill switches",
+        })
+    }
+}
+
+/// A term of an order that does not go with its others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Term {
+    /// [`crate::NewOrder::post_only`]: only with a limit that may rest.
+    PostOnly,
+    /// [`crate::NewOrder::display`]: only with a limit that may rest.
+    Display,
+    /// [`crate::NewOrder::time_in_force`]: a market order whose rest stands, and a stop order, take
+    /// `Day` or `GoodTillCancel`.
+    TimeInForce,
+    /// Replacing: only limit orders are replaced, stop orders are cancelled and entered anew.
+    Replace,
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PostOnly => {
+                "post_only does not go with this order: use it with a limit order for the day or \
+                 good till cancel"
+            }
+            Self::Display => {
+                "display does not go with this order: use it with a limit order for the day or \
+                 good till cancel"
+            }
+            Self::TimeInForce => {
+                "time_in_force does not go with this order: use day or good till cancel"
+            }
+            Self::Replace => "a stop order is not replaced: cancel it and enter another",
+        })
+    }
+}
 
 /// A reason. New reasons are added at the end, so that old logs keep their meaning.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum RejectReason {
     /// The session has not logged on.
     #[error("session {session} is not open: send a logon first")]
@@ -140,10 +216,10 @@ pub enum RejectReason {
         symbol: SymbolId,
     },
     /// A bound of the engine is reached.
-    #[error("{what} is full: at most {max}")]
+    #[error("{table} is full: at most {max}")]
     Full {
         /// What is full.
-        what: String,
+        table: Table,
         /// Its bound.
         max: u64,
     },
@@ -171,12 +247,12 @@ pub enum RejectReason {
     },
     /// A maintenance lease is asked for in a way that cannot be.
     #[error(
-        "maintenance for {holder:?} over {ttl_ms} ms is not accepted: name a holder of 1 to \
-         {holder_length_max} bytes and a ttl_ms of 1 to {ttl_ms_max}"
+        "maintenance for a holder of {holder_length} bytes over {ttl_ms} ms is not accepted: name \
+         a holder of 1 to {holder_length_max} bytes and a ttl_ms of 1 to {ttl_ms_max}"
     )]
     MaintenanceRules {
-        /// Who asked; cut to the longest accepted length.
-        holder: String,
+        /// Length of the name of who asked.
+        holder_length: u32,
         /// For how long.
         ttl_ms: u32,
         /// Longest accepted name.
@@ -184,11 +260,138 @@ pub enum RejectReason {
         /// Longest accepted time.
         ttl_ms_max: u32,
     },
+    /// The account may not enter orders.
+    #[error("account {account} is not active: ask the back office")]
+    AccountInactive {
+        /// The account.
+        account: AccountId,
+    },
+    /// The account may not trade on the board.
+    #[error("account {account} has no permission for {board:?}: ask the back office")]
+    BoardNotPermitted {
+        /// The account.
+        account: AccountId,
+        /// The symbol's board.
+        board: Board,
+    },
+    /// A term of the order does not go with the others.
+    #[error("{term}")]
+    TermsContradict {
+        /// Which.
+        term: Term,
+    },
+    /// The shown part of an iceberg cannot be.
+    #[error(
+        "display {display} is not accepted: use a multiple of {lot} shares, above 0 and below the \
+         quantity"
+    )]
+    DisplayQuantity {
+        /// What was asked for.
+        display: Quantity,
+        /// The lot.
+        lot: Quantity,
+    },
+    /// The trigger is reached already.
+    #[error("trigger {trigger} is not accepted: the last price {last} has reached it already")]
+    TriggerReached {
+        /// The trigger.
+        trigger: Price,
+        /// The last price.
+        last: Price,
+    },
+    /// The symbol's phase takes no such order.
+    #[error("{symbol} takes no such order while it is in phase {phase:?}")]
+    PhaseRefusesOrder {
+        /// The symbol.
+        symbol: SymbolId,
+        /// Its phase.
+        phase: Phase,
+    },
+    /// The symbol's phase allows no cancelling and no replacing.
+    #[error("{symbol} allows no cancelling or replacing while it is in phase {phase:?}")]
+    PhaseRefusesCancel {
+        /// The symbol.
+        symbol: SymbolId,
+        /// Its phase.
+        phase: Phase,
+    },
+    /// A kill switch is on.
+    #[error("a kill switch stops new orders ({scope:?}): ask who turned it")]
+    KillSwitchOn {
+        /// Which.
+        scope: KillScope,
+    },
+    /// The price is too far from the market's.
+    #[error("price {price} is not accepted: a {side:?} reaches at most {bound} now")]
+    PriceOutsideCage {
+        /// The side.
+        side: Side,
+        /// The price.
+        price: Price,
+        /// The last accepted price.
+        bound: Price,
+    },
+    /// A movement of funds cannot be.
+    #[error(
+        "transfer {transfer} is not accepted: its amount must be above 0, its account open, and \
+         its number not used for another movement"
+    )]
+    TransferRules {
+        /// The movement.
+        transfer: TransferId,
+    },
+    /// Rules of the boards cannot be read.
+    #[error(
+        "rules of {length} bytes are not accepted: write them with this version's rules reader"
+    )]
+    RulesUnreadable {
+        /// How many bytes came.
+        length: u64,
+    },
+    /// A day cannot be settled.
+    #[error("trading_day {day} is not accepted: the last settled day is {last}, use a later date")]
+    SettleDayRules {
+        /// The day.
+        day: TradingDay,
+        /// The last settled day.
+        last: TradingDay,
+    },
+    /// A symbol's phase cannot be set that way.
+    #[error("phase {phase:?} is not accepted for this scope: halt one symbol at a time")]
+    PhaseRules {
+        /// The phase.
+        phase: Phase,
+    },
+    /// A word of the log that this engine does not execute yet.
+    #[error("this version does not execute that yet: {what}")]
+    NotExecuted {
+        /// What.
+        what: Unexecuted,
+    },
+}
+
+/// A word of the log that is understood and not executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Unexecuted {
+    /// An order kind, or a term of one.
+    OrderTerms,
+    /// A control record.
+    ControlRecord,
+}
+
+impl fmt::Display for Unexecuted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OrderTerms => "this kind of order or one of its terms",
+            Self::ControlRecord => "this control record",
+        })
+    }
 }
 
 impl RejectReason {
     /// The stable code: what programs compare. Grouped as the checks are: 1xx session, 2xx order id,
-    /// 3xx format, 4xx price, 5xx cash and position, 6xx bounds, 9xx control.
+    /// 3xx format, 4xx price, 5xx cash and position, 6xx bounds, 7xx conduct, 8xx phase and kill
+    /// switch, 9xx control (904 is a maintenance lease that someone else holds).
     #[must_use]
     pub fn code(&self) -> u16 {
         match self {
@@ -196,6 +399,8 @@ impl RejectReason {
             Self::SessionOfAnotherAccount { .. } => 102,
             Self::UnknownAccount { .. } => 103,
             Self::OutSeqAhead { .. } => 104,
+            Self::AccountInactive { .. } => 105,
+            Self::BoardNotPermitted { .. } => 106,
             Self::DuplicateClOrdId { .. } => 201,
             Self::UnknownOrder { .. } => 202,
             Self::OrderNotOpen { .. } => 203,
@@ -204,15 +409,27 @@ impl RejectReason {
             Self::QuantityOffLot { .. } => 303,
             Self::QuantityAboveMax { .. } => 304,
             Self::QuantityNotAboveFilled { .. } => 305,
+            Self::TermsContradict { .. } => 306,
+            Self::DisplayQuantity { .. } => 307,
+            Self::NotExecuted { .. } => 309,
             Self::PriceOffTick { .. } => 401,
             Self::PriceOutsideLimits { .. } => 402,
+            Self::TriggerReached { .. } => 403,
+            Self::PriceOutsideCage { .. } => 404,
             Self::InsufficientCash { .. } => 501,
             Self::InsufficientPosition { .. } => 502,
             Self::TooManyOrders { .. } => 601,
             Self::Full { .. } => 602,
+            Self::PhaseRefusesOrder { .. } => 801,
+            Self::PhaseRefusesCancel { .. } => 802,
+            Self::KillSwitchOn { .. } => 803,
             Self::SymbolRules { .. } => 901,
             Self::AccountRules { .. } => 902,
             Self::MaintenanceRules { .. } => 903,
+            Self::TransferRules { .. } => 905,
+            Self::RulesUnreadable { .. } => 906,
+            Self::SettleDayRules { .. } => 907,
+            Self::PhaseRules { .. } => 908,
         }
     }
 }

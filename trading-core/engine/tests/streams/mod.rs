@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use types::{
-    AccountId, ClOrdId, ClientCommand, ClientSeq, Command, Control, Money, NewOrder, OrderKind,
-    OutSeq, Price, Quantity, ReplicaId, Request, SelfTradePrevention, SessionId, Side, SymbolId,
-    TimeInForce,
+    AccountId, ClOrdId, ClientCommand, ClientSeq, Command, Control, Logon, MarketStyle, Money,
+    NewOrder, OrderKind, OutSeq, Price, Quantity, ReplicaId, Request, SelfTradePrevention,
+    SessionId, Side, SymbolDefinition, SymbolId, TimeInForce,
 };
 
 pub const SYMBOLS: [SymbolId; 2] = [SymbolId(600_000), SymbolId(1)];
@@ -32,21 +32,18 @@ pub fn opening() -> Vec<Command> {
 }
 
 fn define(symbol: SymbolId, tick: i64) -> Command {
-    Command::Control(Control::DefineSymbol {
-        symbol,
+    Command::Control(Control::DefineSymbol(SymbolDefinition {
         tick: Price(tick),
-        lot: Quantity(100),
-        limit_down: Price(90_000),
-        limit_up: Price(110_000),
-    })
+        ..SymbolDefinition::share(symbol, Price(90_000), Price(110_000))
+    }))
 }
 
 fn logon(session: u64, account: u64, seen: u64) -> Command {
-    Command::Logon {
-        session: SessionId(session),
-        account: AccountId(account),
-        last_out_seq_seen: OutSeq(seen),
-    }
+    Command::Logon(Logon::new(
+        SessionId(session),
+        AccountId(account),
+        OutSeq(seen),
+    ))
 }
 
 pub fn stream(length: usize) -> impl Strategy<Value = Vec<Command>> {
@@ -72,13 +69,11 @@ fn control() -> impl Strategy<Value = Command> {
     let holder = prop_oneof![Just("operator/a1"), Just("operator/b1"), Just("")];
     prop_oneof![
         (0_u32..3, 90_000_i64..110_000).prop_map(|(symbol, up)| Command::Control(
-            Control::DefineSymbol {
-                symbol: SymbolId(symbol),
-                tick: Price(100),
-                lot: Quantity(100),
-                limit_down: Price(90_000),
-                limit_up: Price(up / 100 * 100),
-            }
+            Control::DefineSymbol(SymbolDefinition::share(
+                SymbolId(symbol),
+                Price(90_000),
+                Price(up / 100 * 100),
+            ))
         )),
         (0_u64..6, -1_i64..9).prop_map(|(account, cash)| Command::Control(Control::OpenAccount {
             account: AccountId(account),
@@ -146,7 +141,10 @@ fn new_order() -> impl Strategy<Value = NewOrder> {
     let side = prop_oneof![Just(Side::Buy), Just(Side::Sell)];
     let kind = prop_oneof![
         6 => price().prop_map(|price| OrderKind::Limit { price }),
-        1 => Just(OrderKind::Market),
+        1 => Just(OrderKind::Market {
+            style: MarketStyle::ImmediateOrCancel,
+            protection: None,
+        }),
     ];
     let time_in_force = prop_oneof![
         5 => Just(TimeInForce::Day),
@@ -175,6 +173,8 @@ fn new_order() -> impl Strategy<Value = NewOrder> {
                     quantity,
                     kind,
                     time_in_force,
+                    post_only: false,
+                    display: None,
                     self_trade_prevention,
                 }
             },

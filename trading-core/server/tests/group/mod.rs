@@ -187,6 +187,7 @@ pub async fn prepared() -> (Group, usize) {
         lot: 100,
         limit_down: 90_000,
         limit_up: 110_000,
+        ..DefineSymbol::default()
     });
     group.control(leader, symbol).await;
     let account = control_request::Body::OpenAccount(OpenAccount {
