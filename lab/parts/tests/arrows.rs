@@ -22,7 +22,10 @@ use serde_json::Value;
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("book", &["types"]),
-    ("engine", &["types", "book"]),
+    ("rules", &["types"]),
+    ("rules-file", &["types", "rules"]),
+    ("surveillance", &["types", "rules"]),
+    ("engine", &["types", "book", "rules", "surveillance"]),
     ("journal", &["types"]),
     ("replica", &["types", "journal", "engine"]),
     ("protocol", &["types"]),
@@ -60,7 +63,12 @@ const CONTROL_PLANE: &[&str] = &["crds", "client", "protocol", "types", "toxipro
 /// What may not be reached at all, however far, and from where.
 const MAY_NOT_REACH: &[(&[&str], &[&str])] = &[
     (&["operator", "tui"], CORE_INSIDE),
-    (&["engine", "book", "types"], NETWORK),
+    (
+        &["engine", "book", "rules", "surveillance", "types"],
+        NETWORK,
+    ),
+    // Rules reach the engine in their compact form: no file format does.
+    (&["engine"], &["serde_yaml"]),
     (&["replica"], &["tokio", "tonic", "hyper", "reqwest", "mio"]),
 ];
 const CORE_INSIDE: &[&str] = &["engine", "book", "journal", "replica", "server"];

@@ -20,6 +20,7 @@ mod market;
 mod money;
 mod reject;
 mod safety;
+mod sharding;
 
 pub use codec::{CodecError, decode_batch, encode_batch};
 pub use command::{
@@ -39,6 +40,7 @@ pub use market::{Board, Boards, Exchange, Phase, PhaseScope, ReferencePrice, Sec
 pub use money::{Money, Price, Quantity};
 pub use reject::{RejectReason, Table, Term, Unexecuted};
 pub use safety::{Alert, AlertKind, KillMode, KillScope, Protection};
+pub use sharding::shard_of;
 
 /// Version of the serialised form of [`Batch`]. A reader refuses a version it does not know.
 pub const LOG_FORMAT: u8 = 2;
