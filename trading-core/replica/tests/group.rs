@@ -10,7 +10,8 @@ use replica::{
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{
-    AccountId, Command, Control, Event, LogIndex, Money, OutSeq, ReplicaId, SessionId, UnixMicros,
+    AccountId, Command, Control, Event, LogIndex, Logon, Money, OutSeq, ReplicaId, SessionId,
+    UnixMicros,
 };
 
 const TICK_MS: u32 = 10;
