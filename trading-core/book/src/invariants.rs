@@ -1,8 +1,9 @@
 //! What holds for every book after every call, whatever its insides.
 
-use crate::{Book, Resting};
+use crate::{Book, Level, Resting};
 use std::collections::BTreeSet;
-use types::{OrderId, Price, Side};
+use std::ops::ControlFlow;
+use types::{OrderId, Price, Quantity, Side};
 
 /// A rule that a book broke: a fault of the book, never of its input.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +21,30 @@ pub enum BrokenInvariant {
     Empty {
         /// The order.
         order: OrderId,
+    },
+    /// An iceberg shows nothing, or more than its display or than it has.
+    #[error(
+        "iceberg {order} shows {shown} shares of {remaining} open, with a display of {display}"
+    )]
+    Iceberg {
+        /// The order.
+        order: OrderId,
+        /// What it shows.
+        shown: Quantity,
+        /// What it has.
+        remaining: Quantity,
+        /// What it may show.
+        display: Quantity,
+    },
+    /// A level is not what its orders add up to.
+    #[error("level {level:?} of {side:?} stands as {stands:?}")]
+    Level {
+        /// Which side.
+        side: Side,
+        /// What [`Book::levels`] says; `None` when it says nothing of this price.
+        level: Option<Level>,
+        /// What a walk over the book adds up to; `None` when nothing stands at this price.
+        stands: Option<Level>,
     },
     /// An order rests twice.
     #[error("order {order} rests twice")]
@@ -80,11 +105,6 @@ pub fn check_resting<B: Book + ?Sized>(book: &B) -> Result<(), BrokenInvariant> 
             });
         }
     }
-    if let (Some(bid), Some(ask)) = (first(Side::Buy), first(Side::Sell))
-        && bid >= ask
-    {
-        return Err(BrokenInvariant::Crossed { bid, ask });
-    }
     if book.len() != walk.len() {
         return Err(BrokenInvariant::Count {
             what: "len",
@@ -92,7 +112,60 @@ pub fn check_resting<B: Book + ?Sized>(book: &B) -> Result<(), BrokenInvariant> 
             stand: walk.len(),
         });
     }
-    check_each(book, &walk)
+    check_each(book, &walk)?;
+    check_levels(book, Side::Buy, &walk)?;
+    check_levels(book, Side::Sell, &walk)
+}
+
+/// What holds outside of call auctions.
+///
+/// # Errors
+/// [`BrokenInvariant::Crossed`].
+pub fn check_uncrossed<B: Book + ?Sized>(book: &B) -> Result<(), BrokenInvariant> {
+    match (book.best(Side::Buy), book.best(Side::Sell)) {
+        (Some(bid), Some(ask)) if bid >= ask => Err(BrokenInvariant::Crossed { bid, ask }),
+        _ => Ok(()),
+    }
+}
+
+/// The levels against what their orders add up to.
+fn check_levels<B: Book + ?Sized>(
+    book: &B,
+    side: Side,
+    walk: &[Resting],
+) -> Result<(), BrokenInvariant> {
+    let mut stand: Vec<Level> = Vec::new();
+    for resting in walk.iter().filter(|resting| resting.side == side) {
+        if stand.last().is_none_or(|last| last.price != resting.price) {
+            stand.push(Level {
+                price: resting.price,
+                shown: Quantity(0),
+                reserve: Quantity(0),
+                orders: 0,
+            });
+        }
+        if let Some(level) = stand.last_mut() {
+            level.shown.0 += resting.shown().0;
+            level.reserve.0 += resting.remaining.0 - resting.shown().0;
+            level.orders += 1;
+        }
+    }
+    let mut given: Vec<Level> = Vec::with_capacity(stand.len());
+    book.levels(side, &mut |level| {
+        given.push(*level);
+        ControlFlow::Continue(())
+    });
+    for place in 0..stand.len().max(given.len()) {
+        let (level, stands) = (given.get(place).copied(), stand.get(place).copied());
+        if level != stands {
+            return Err(BrokenInvariant::Level {
+                side,
+                level,
+                stands,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn check_each<B: Book + ?Sized>(book: &B, walk: &[Resting]) -> Result<(), BrokenInvariant> {
@@ -102,6 +175,16 @@ fn check_each<B: Book + ?Sized>(book: &B, walk: &[Resting]) -> Result<(), Broken
         let order = resting.order;
         if resting.remaining.0 == 0 {
             return Err(BrokenInvariant::Empty { order });
+        }
+        if let Some(iceberg) = resting.iceberg
+            && !(1..=iceberg.display.min(resting.remaining).0).contains(&iceberg.shown.0)
+        {
+            return Err(BrokenInvariant::Iceberg {
+                order,
+                shown: iceberg.shown,
+                remaining: resting.remaining,
+                display: iceberg.display,
+            });
         }
         if !seen.insert(order) {
             return Err(BrokenInvariant::Twice { order });

@@ -6,9 +6,14 @@
 //!   places: order ─► (side, rank, arrival)
 //! ```
 
-use crate::{Book, BrokenInvariant, Ending, Fill, Incoming, Outcome, Remainder, Resting};
+use crate::contract::reaches;
+use crate::restore::RestoreError;
+use crate::{
+    Book, BrokenInvariant, Ending, Fill, Iceberg, Incoming, Level, Outcome, Remainder, Resting,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use types::{OrderId, Price, Quantity, SelfTradePrevention, Side};
 
 /// Where an order stands on its side; smaller trades earlier.
@@ -30,11 +35,6 @@ pub struct NaiveBook {
     places: BTreeMap<OrderId, (Side, Place)>,
     arrivals: u64,
 }
-
-/// Orders that never rested together in a book.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("failed to restore a book from its resting orders: {0}")]
-pub struct RestoreError(#[from] BrokenInvariant);
 
 /// A price's rank on its side. `!price` turns the order round and, unlike `-price`, cannot overflow.
 fn rank(side: Side, price: Price) -> i64 {
@@ -59,7 +59,100 @@ impl NaiveBook {
         }
     }
 
+    /// Trades `incoming` down to what is left; says whether its own account ended it.
+    fn match_all(&mut self, incoming: &Incoming, fills: &mut Vec<Fill>) -> (Quantity, bool) {
+        let side = incoming.side.opposite();
+        let mut remaining = incoming.quantity;
+        let mut levels_met = 0;
+        let mut level = None;
+        while remaining.0 > 0 {
+            let Some(maker) = self
+                .first(side)
+                .filter(|maker| accepts(incoming, maker.price))
+            else {
+                break;
+            };
+            if level != Some(maker.price) {
+                if incoming
+                    .levels_max
+                    .is_some_and(|max| levels_met == max.get())
+                {
+                    break;
+                }
+                levels_met += 1;
+                level = Some(maker.price);
+            }
+            if maker.account == incoming.account {
+                if incoming.self_trade_prevention != SelfTradePrevention::CancelNewest {
+                    self.cancel(maker.order);
+                    fills.push(Fill::MakerCancelled {
+                        maker: maker.order,
+                        quantity: maker.remaining,
+                    });
+                }
+                if incoming.self_trade_prevention != SelfTradePrevention::CancelOldest {
+                    return (remaining, true);
+                }
+                continue;
+            }
+            let quantity = remaining.min(maker.shown());
+            remaining.0 -= quantity.0;
+            let Some(maker_remaining) = self.trade_first(side, quantity) else {
+                break;
+            };
+            fills.push(Fill::Trade {
+                maker: maker.order,
+                price: maker.price,
+                quantity,
+                maker_remaining,
+                taker_remaining: remaining,
+            });
+        }
+        (remaining, false)
+    }
+
+    /// Whether all of it would trade at once, found by letting a copy of the book try.
+    fn would_fill(&self, incoming: &Incoming) -> bool {
+        self.clone().match_all(incoming, &mut Vec::new()).0.0 == 0
+    }
+}
+
+/// Whether an incoming order takes a resting order's price.
+fn accepts(incoming: &Incoming, price: Price) -> bool {
+    incoming
+        .limit
+        .is_none_or(|limit| reaches(incoming.side, limit, price))
+}
+
+impl Book for NaiveBook {
+    fn submit(&mut self, incoming: Incoming, fills: &mut Vec<Fill>) -> Outcome {
+        debug_assert!(!self.places.contains_key(&incoming.order));
+        if incoming.remainder == Remainder::FillOrKill && !self.would_fill(&incoming) {
+            return Outcome {
+                remaining: incoming.quantity,
+                ending: Ending::Killed,
+            };
+        }
+        let (remaining, met_itself) = self.match_all(&incoming, fills);
+        let ending = if remaining.0 == 0 {
+            Ending::Filled
+        } else if met_itself {
+            Ending::SelfTrade
+        } else if let (Some(price), Remainder::Rests) = (incoming.limit, incoming.remainder)
+            && !self.would_trade(incoming.side, price)
+        {
+            self.rest(Resting::of(&incoming, price, remaining));
+            Ending::Rested
+        } else {
+            Ending::Unfilled
+        };
+        Outcome { remaining, ending }
+    }
+
     fn rest(&mut self, resting: Resting) {
+        if resting.remaining.0 == 0 {
+            return;
+        }
         self.arrivals += 1;
         let place = Place {
             rank: rank(resting.side, resting.price),
@@ -67,82 +160,6 @@ impl NaiveBook {
         };
         self.places.insert(resting.order, (resting.side, place));
         self.side_mut(resting.side).insert(place, resting);
-    }
-
-    /// Trades `incoming` down to what is left; says whether its own account ended it.
-    fn match_all(&mut self, incoming: &Incoming, fills: &mut Vec<Fill>) -> (Quantity, bool) {
-        let mut remaining = incoming.quantity;
-        while remaining.0 > 0 {
-            let Some(mut first) = self.side_mut(incoming.side.opposite()).first_entry() else {
-                break;
-            };
-            let maker = first.get_mut();
-            if !accepts(incoming, maker.price) {
-                break;
-            }
-            if maker.account == incoming.account {
-                if incoming.self_trade_prevention != SelfTradePrevention::CancelNewest {
-                    fills.push(Fill::MakerCancelled {
-                        maker: maker.order,
-                        quantity: maker.remaining,
-                    });
-                    let order = first.remove().order;
-                    self.places.remove(&order);
-                }
-                if incoming.self_trade_prevention != SelfTradePrevention::CancelOldest {
-                    return (remaining, true);
-                }
-                continue;
-            }
-            let traded = remaining.min(maker.remaining);
-            remaining.0 -= traded.0;
-            maker.remaining.0 -= traded.0;
-            fills.push(Fill::Trade {
-                maker: maker.order,
-                price: maker.price,
-                quantity: traded,
-                maker_remaining: maker.remaining,
-                taker_remaining: remaining,
-            });
-            if maker.remaining.0 == 0 {
-                let order = first.remove().order;
-                self.places.remove(&order);
-            }
-        }
-        (remaining, false)
-    }
-}
-
-/// Whether an incoming order takes a resting order's price.
-fn accepts(incoming: &Incoming, price: Price) -> bool {
-    match (incoming.limit, incoming.side) {
-        (None, _) => true,
-        (Some(limit), Side::Buy) => price <= limit,
-        (Some(limit), Side::Sell) => price >= limit,
-    }
-}
-
-impl Book for NaiveBook {
-    fn submit(&mut self, incoming: Incoming, fills: &mut Vec<Fill>) -> Outcome {
-        debug_assert!(!self.places.contains_key(&incoming.order));
-        let (remaining, met_itself) = self.match_all(&incoming, fills);
-        let ending = if remaining.0 == 0 {
-            Ending::Filled
-        } else if met_itself {
-            Ending::SelfTrade
-        } else if let (Some(price), Remainder::Rests) = (incoming.limit, incoming.remainder) {
-            self.rest(Resting {
-                order: incoming.order,
-                account: incoming.account,
-                side: incoming.side,
-                price,
-                remaining,
-            });
-            Ending::Rested
-        } else {
-            Ending::Unfilled
-        };
-        Outcome { remaining, ending }
     }
 
     fn cancel(&mut self, order: OrderId) -> Option<Resting> {
@@ -158,6 +175,9 @@ impl Book for NaiveBook {
             && (1..=resting.remaining.0).contains(&remaining.0)
         {
             resting.remaining = remaining;
+            if let Some(iceberg) = &mut resting.iceberg {
+                iceberg.shown = iceberg.shown.min(remaining);
+            }
         }
     }
 
@@ -166,8 +186,51 @@ impl Book for NaiveBook {
         self.side(*side).get(place).copied()
     }
 
+    fn first(&self, side: Side) -> Option<Resting> {
+        self.side(side).values().next().copied()
+    }
+
+    fn trade_first(&mut self, side: Side, quantity: Quantity) -> Option<Quantity> {
+        let mut first = self.side_mut(side).first_entry()?;
+        let maker = first.get_mut();
+        let quantity = quantity.min(maker.shown());
+        maker.remaining.0 -= quantity.0;
+        let remaining = maker.remaining;
+        if let Some(iceberg) = &mut maker.iceberg {
+            iceberg.shown.0 -= quantity.0;
+        }
+        let mut used_up = *maker;
+        if used_up.shown().0 == 0 {
+            first.remove();
+            self.places.remove(&used_up.order);
+            used_up.iceberg = Iceberg::new(used_up.iceberg.map(|i| i.display), remaining);
+            self.rest(used_up);
+        }
+        Some(remaining)
+    }
+
+    fn levels(&self, side: Side, visitor: &mut dyn FnMut(&Level) -> ControlFlow<()>) {
+        let mut orders = self.side(side).values().peekable();
+        while let Some(first) = orders.peek() {
+            let mut level = Level {
+                price: first.price,
+                shown: Quantity(0),
+                reserve: Quantity(0),
+                orders: 0,
+            };
+            while let Some(resting) = orders.next_if(|resting| resting.price == level.price) {
+                level.shown.0 += resting.shown().0;
+                level.reserve.0 += resting.remaining.0 - resting.shown().0;
+                level.orders += 1;
+            }
+            if visitor(&level).is_break() {
+                return;
+            }
+        }
+    }
+
     fn best(&self, side: Side) -> Option<Price> {
-        self.side(side).values().next().map(|first| first.price)
+        self.first(side).map(|first| first.price)
     }
 
     fn len(&self) -> usize {
@@ -212,16 +275,7 @@ impl TryFrom<Vec<Resting>> for NaiveBook {
     type Error = RestoreError;
 
     fn try_from(orders: Vec<Resting>) -> Result<Self, RestoreError> {
-        let mut book = Self::default();
-        for resting in orders {
-            if book.places.contains_key(&resting.order) {
-                let order = resting.order;
-                return Err(BrokenInvariant::Twice { order }.into());
-            }
-            book.rest(resting);
-        }
-        book.check_invariants()?;
-        Ok(book)
+        crate::restore::restore(orders)
     }
 }
 
@@ -237,6 +291,7 @@ mod tests {
             side,
             price: Price(price),
             remaining: Quantity(remaining),
+            iceberg: None,
         }
     }
 
@@ -255,10 +310,18 @@ mod tests {
 
     #[test]
     fn orders_that_cannot_rest_together_are_not_restored() {
-        let crossed = vec![resting(1, Side::Buy, 10, 1), resting(2, Side::Sell, 10, 1)];
         let twice = vec![resting(1, Side::Buy, 10, 1), resting(1, Side::Buy, 10, 1)];
         let empty = vec![resting(1, Side::Buy, 10, 0)];
-        for (orders, word) in [(crossed, "crossed"), (twice, "twice"), (empty, "no open")] {
+        let mut shows_too_much = resting(1, Side::Buy, 10, 5);
+        shows_too_much.iceberg = Some(Iceberg {
+            display: Quantity(9),
+            shown: Quantity(6),
+        });
+        for (orders, word) in [
+            (twice, "twice"),
+            (empty, "no open"),
+            (vec![shows_too_much], "shows 6"),
+        ] {
             let error = NaiveBook::try_from(orders).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }

@@ -150,7 +150,8 @@ impl State {
     }
 
     fn check_book(&self, symbol: SymbolId, listing: &Listing) -> Result<(), Unbalanced> {
-        let checked = listing.book.check_invariants();
+        let book = &listing.book;
+        let checked = book.check_invariants().and(book.check_uncrossed());
         checked.map_err(|broken| Unbalanced::Book { symbol, broken })?;
         let mut odd = None;
         listing.book.visit(&mut |resting| {

@@ -146,6 +146,8 @@ impl State {
             quantity: new.quantity,
             limit: Some(checked.price),
             remainder: checked.remainder,
+            levels_max: None,
+            display: None,
             self_trade_prevention: new.self_trade_prevention,
         };
         let mut fills = std::mem::take(&mut self.fills);

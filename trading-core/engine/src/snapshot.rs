@@ -13,7 +13,7 @@ use crate::{State, Unbalanced};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Version of the snapshot's form. A change to any type of the state needs a new one.
-pub const SNAPSHOT_FORMAT: u16 = 1;
+pub const SNAPSHOT_FORMAT: u16 = 2;
 
 const MAGIC: &[u8; 7] = b"TCSTATE";
 const HEAD_BYTES: usize = MAGIC.len() + 2 + 8;

@@ -78,7 +78,7 @@ impl State {
         let cause = match outcome.ending {
             Ending::Filled => return,
             Ending::Rested => return self.now_rests(id),
-            Ending::Unfilled => CancelCause::Unfilled,
+            Ending::Unfilled | Ending::Killed => CancelCause::Unfilled,
             Ending::SelfTrade => CancelCause::SelfTrade,
         };
         let report = self.close(id, cause);
