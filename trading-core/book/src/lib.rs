@@ -29,6 +29,7 @@
 
 mod auction;
 mod contract;
+mod fast;
 mod invariants;
 mod naive;
 mod order;
@@ -37,6 +38,7 @@ mod stop;
 
 pub use auction::{AuctionFill, AuctionRule, Indicative, TieBreak};
 pub use contract::Book;
+pub use fast::{Band, FastBook};
 pub use invariants::{BrokenInvariant, check_resting, check_uncrossed};
 pub use naive::NaiveBook;
 pub use order::{Ending, Fill, Iceberg, Incoming, Level, Outcome, Remainder, Replacement, Resting};

@@ -21,8 +21,9 @@
 
 mod script;
 
-use book::{Book, NaiveBook};
+use book::{Band, Book, FastBook, NaiveBook};
 use std::path::{Path, PathBuf};
+use types::Price;
 
 fn scripts() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
@@ -63,4 +64,18 @@ fn the_naive_book_answers_as_the_scripts_have_it() {
         }
     }
     run_all("the naive book", NaiveBook::default);
+}
+
+#[test]
+fn the_fast_book_answers_as_the_scripts_have_it() {
+    run_all("the fast book", FastBook::default);
+}
+
+#[test]
+fn the_fast_book_answers_so_with_a_band_that_holds_some_of_the_prices() {
+    let tick = Price(100);
+    let (low, high) = (Price(99_900), Price(100_200));
+    run_all("the fast book", || {
+        FastBook::with_band(Band { tick, low, high })
+    });
 }
