@@ -1,9 +1,11 @@
 //! What must hold after every command, checked from scratch: linear, for tests, restores and drills.
 
-use crate::account::{Account, amount};
-use crate::order::Order;
-use crate::{State, state::Listing};
-use book::{Book, BrokenInvariant};
+use crate::Shard;
+use crate::accounts::amount;
+use crate::listing::{Listing, MarketBook};
+use crate::orders::{NONE, Order, Stands};
+use crate::phase::may_be_crossed;
+use book::BrokenInvariant;
 use std::collections::BTreeMap;
 use types::{AccountId, Money, OrderId, Quantity, Side, SymbolId};
 
@@ -59,18 +61,23 @@ pub enum Unbalanced {
         order: OrderId,
     },
     /// More or fewer orders rest than are counted.
-    #[error("{counted} open orders are counted, accounts have {in_accounts}, books {in_books}")]
+    #[error(
+        "{counted} open orders are counted, accounts have {in_accounts}, books {in_books}, the \
+         order table {in_table}"
+    )]
     OpenOrders {
         /// By the counter.
         counted: u64,
-        /// In the accounts' sets.
+        /// In the accounts' lists.
         in_accounts: u64,
-        /// In the books.
+        /// In the books, and waiting for a trigger.
         in_books: u64,
+        /// In the order table.
+        in_table: u64,
     },
 }
 
-impl State {
+impl<B: MarketBook> Shard<B> {
     /// Checks that cash and shares only changed hands, that what is frozen is exactly what the open
     /// orders need, that books keep their rules, and that order table, accounts and books agree.
     ///
@@ -78,41 +85,53 @@ impl State {
     /// The first [`Unbalanced`] met.
     pub fn check_conservation(&self) -> Result<(), Unbalanced> {
         self.check_totals()?;
-        for (id, account) in &self.accounts {
-            self.check_frozen(*id, account)?;
+        let mut in_accounts = 0;
+        let mut shares_needed: BTreeMap<u32, i128> = BTreeMap::new();
+        for row in 0..self.accounts.count() as u32 {
+            in_accounts += self.check_account(row, &mut shares_needed)?;
         }
-        for (symbol, listing) in &self.symbols {
-            self.check_book(*symbol, listing)?;
+        self.check_positions(&shares_needed)?;
+        let mut in_books = 0;
+        for (row, listing) in (0..).zip(&self.listings) {
+            self.check_book(row, listing)?;
+            in_books += (listing.book.len() + listing.stops.len()) as u64;
         }
-        let in_accounts = self.accounts.values().map(|a| a.open.len() as u64).sum();
-        let in_books = self.symbols.values().map(|l| l.book.len() as u64).sum();
-        let counted = self.counters.open_orders;
-        if counted != in_accounts || counted != in_books {
+        let counted = self.facts.counters.open_orders;
+        let in_table = self.orders.open();
+        if counted != in_accounts || counted != in_books || counted != in_table {
             return Err(Unbalanced::OpenOrders {
                 counted,
                 in_accounts,
                 in_books,
+                in_table,
             });
         }
         Ok(())
     }
 
     fn check_totals(&self) -> Result<(), Unbalanced> {
-        let held = Money(self.accounts.values().map(|account| account.cash.0).sum());
-        let opened = self.totals.cash;
-        if held != opened {
-            return Err(Unbalanced::Cash { held, opened });
-        }
+        let mut cash = Money(0);
         let mut shares: BTreeMap<SymbolId, u128> = BTreeMap::new();
-        for (symbol, position) in self.accounts.values().flat_map(|a| &a.positions) {
-            *shares.entry(*symbol).or_default() += u128::from(position.held.0);
+        for row in 0..self.accounts.count() as u32 {
+            cash.0 += self.accounts.at(row).cash.0;
         }
-        for symbol in self.symbols.keys() {
-            let held = shares.get(symbol).copied().unwrap_or_default();
-            let opened = self.totals.shares.get(symbol).copied().unwrap_or_default();
+        for row in 0..self.accounts.positions_count() as u32 {
+            let position = self.accounts.position(row);
+            let symbol = self.listing(position.symbol).definition.symbol;
+            *shares.entry(symbol).or_default() += u128::from(position.held.0);
+        }
+        let opened = self.facts.totals.cash;
+        if cash != opened {
+            return Err(Unbalanced::Cash { held: cash, opened });
+        }
+        for listing in &self.listings {
+            let symbol = listing.definition.symbol;
+            let held = shares.get(&symbol).copied().unwrap_or_default();
+            let opened = self.facts.totals.shares.get(&symbol);
+            let opened = opened.copied().unwrap_or_default();
             if held != u128::from(opened.0) {
                 return Err(Unbalanced::Shares {
-                    symbol: *symbol,
+                    symbol,
                     held,
                     opened,
                 });
@@ -121,53 +140,83 @@ impl State {
         Ok(())
     }
 
-    fn check_frozen(&self, id: AccountId, account: &Account) -> Result<(), Unbalanced> {
+    /// Walks an account's open orders, adds up what its sells need by position, and yields how many
+    /// orders there are.
+    fn check_account(
+        &self,
+        row: u32,
+        shares_needed: &mut BTreeMap<u32, i128>,
+    ) -> Result<u64, Unbalanced> {
+        let account = self.accounts.at(row);
+        let (mut count, mut before, mut next) = (0, NONE, account.first_open);
         let mut cash_needed = 0_i128;
-        let mut shares_needed: BTreeMap<SymbolId, i128> = BTreeMap::new();
-        for order_id in &account.open {
-            let order = self.orders.get(*order_id).filter(|order| order.is_open());
-            let order = order.ok_or(Unbalanced::Order { order: *order_id })?;
+        while next != NONE {
+            let order = self.orders.at(next);
+            let is_linked = order.before == before
+                && order.account == row
+                && order.is_open()
+                && order.stands != Stands::Nowhere;
+            if !is_linked || count > account.open_orders {
+                return Err(Unbalanced::Order { order: order.id });
+            }
             match order.side {
                 Side::Buy => cash_needed += i128::from(amount(order.price, order.remaining())),
                 Side::Sell => {
-                    *shares_needed.entry(order.symbol).or_default() +=
+                    *shares_needed.entry(order.position).or_default() +=
                         i128::from(order.remaining().0);
                 }
             }
+            count += 1;
+            before = next;
+            next = order.behind;
         }
         let (cash, frozen) = (account.cash.0.into(), account.cash_frozen.0.into());
-        check_need(id, || "cash".to_owned(), frozen, cash_needed, cash)?;
-        for (symbol, position) in &account.positions {
-            let needed = shares_needed.remove(symbol).unwrap_or_default();
-            let (held, frozen) = (position.held.0.into(), position.frozen.0.into());
-            check_need(id, || symbol.to_string(), frozen, needed, held)?;
-        }
-        // What is left are open sells of symbols that the account has no position in.
-        match shares_needed.pop_first() {
-            Some((symbol, needed)) => check_need(id, || symbol.to_string(), 0, needed, 0),
-            None => Ok(()),
-        }
+        check_need(account.id, || "cash".to_owned(), frozen, cash_needed, cash)?;
+        Ok(count.into())
     }
 
-    fn check_book(&self, symbol: SymbolId, listing: &Listing) -> Result<(), Unbalanced> {
-        let book = &listing.book;
-        let checked = book.check_invariants().and(book.check_uncrossed());
+    fn check_positions(&self, shares_needed: &BTreeMap<u32, i128>) -> Result<(), Unbalanced> {
+        for row in 0..self.accounts.positions_count() as u32 {
+            let position = self.accounts.position(row);
+            let needed = shares_needed.get(&row).copied().unwrap_or_default();
+            let symbol = self.listing(position.symbol).definition.symbol;
+            let (held, frozen) = (position.held.0.into(), position.frozen.0.into());
+            let account = self.accounts.at(position.account).id;
+            check_need(account, || symbol.to_string(), frozen, needed, held)?;
+        }
+        Ok(())
+    }
+
+    fn check_book(&self, row: u32, listing: &Listing<B>) -> Result<(), Unbalanced> {
+        let symbol = listing.definition.symbol;
+        let mut checked = listing.book.check_invariants();
+        if !may_be_crossed(listing.phase) {
+            checked = checked.and_then(|()| listing.book.check_uncrossed());
+        }
         checked.map_err(|broken| Unbalanced::Book { symbol, broken })?;
         let mut odd = None;
         listing.book.visit(&mut |resting| {
             let agrees = |order: &Order| {
                 order.is_open()
-                    && order.symbol == symbol
-                    && order.account == resting.account
+                    && order.stands == Stands::InBook
+                    && order.symbol == row
+                    && self.accounts.at(order.account).id == resting.account
                     && order.side == resting.side
                     && order.price == resting.price
                     && order.remaining() == resting.remaining
-                    && self.sessions.contains_key(&order.session)
-                    && (self.accounts.get(&order.account))
-                        .is_some_and(|account| account.open.contains(&resting.order))
             };
-            if !self.orders.get(resting.order).is_some_and(agrees) {
+            let order = self.orders.row_of(resting.order);
+            if !order.is_some_and(|order| agrees(self.orders.at(order))) {
                 odd = Some(resting.order);
+            }
+        });
+        listing.stops.visit(&mut |stop| {
+            let agrees = |order: &Order| {
+                order.is_open() && order.stands == Stands::Waiting && order.symbol == row
+            };
+            let order = self.orders.row_of(stop.order);
+            if !order.is_some_and(|order| agrees(self.orders.at(order))) {
+                odd = Some(stop.order);
             }
         });
         odd.map_or(Ok(()), |order| Err(Unbalanced::Order { order }))

@@ -1,37 +1,41 @@
 //! A client's requests: dedupe by the session's number, then the request itself.
 
-use crate::State;
-use crate::order::Order;
+use crate::Shard;
+use crate::check::{CheckedNew, Entry, check_may_cancel};
+use crate::listing::MarketBook;
+use crate::orders::{NONE, Order, Stands};
+use crate::phase::{Taking, rules_of};
 use crate::session::Arrival;
 use crate::state::Requester;
-use book::{Book, Incoming, Outcome, Replacement};
+use book::{Ending, Outcome, Replacement, Stop};
 use types::{
-    CancelCause, ClOrdId, ClientCommand, Event, NewOrder, OrderId, OrderState, Price, Quantity,
+    CancelCause, ClOrdId, ClientCommand, Event, NewOrder, OrderState, Price, Quantity,
     RejectReason, Report, Request, SymbolId,
 };
 
-impl State {
+impl<B: MarketBook> Shard<B> {
     pub(crate) fn client(&mut self, command: &ClientCommand, events: &mut Vec<Event>) {
         let (id, client_seq) = (command.session, command.client_seq);
-        let Some(session) = self.sessions.get_mut(&id) else {
-            self.counters.refused += 1;
+        let Some(row) = self.session_of.get(id.0) else {
+            self.facts.counters.refused += 1;
             events.push(Event::LogonRefused {
                 session: id,
                 reason: RejectReason::UnknownSession { session: id },
             });
             return;
         };
+        let session = &mut self.sessions[row as usize];
         match session.arrival(client_seq) {
             Arrival::SeenBefore => {
-                self.counters.duplicates += 1;
+                self.facts.counters.duplicates += 1;
                 events.push(Event::Duplicate {
                     session: id,
                     client_seq,
-                    original: session.answer(client_seq).copied(),
+                    original: session.answer(&self.messages, client_seq),
                 });
             }
             Arrival::Ahead => {
-                self.counters.sequence_gaps += 1;
+                self.facts.counters.sequence_gaps += 1;
                 events.push(Event::SequenceGap {
                     session: id,
                     received: client_seq,
@@ -41,7 +45,7 @@ impl State {
             Arrival::Next => {
                 session.next_client_seq.0 += 1;
                 let requester = Requester {
-                    session: id,
+                    session: row,
                     client_seq,
                     account: session.account,
                 };
@@ -61,23 +65,18 @@ impl State {
                 replacement,
                 price,
                 quantity,
-            } => (
-                Some(*replacement),
-                self.replace(
-                    requester,
-                    (*original, *replacement),
-                    *price,
-                    *quantity,
-                    events,
-                ),
-            ),
+            } => {
+                let ids = (*original, *replacement);
+                let result = self.replace(requester, ids, *price, *quantity, events);
+                (Some(*replacement), result)
+            }
             Request::MassCancel { symbol } => (None, self.mass_cancel(requester, *symbol, events)),
             Request::Status { original } => {
                 (Some(*original), self.status(requester, *original, events))
             }
         };
         if let Err(reason) = result {
-            self.counters.count_reject(&reason);
+            self.facts.counters.count_reject(&reason);
             let report = Report::Rejected {
                 cl_ord_id: named,
                 reason,
@@ -95,11 +94,11 @@ impl State {
     fn answer_about(
         &mut self,
         requester: Requester,
-        order: OrderId,
+        order: u32,
         report: Report,
         events: &mut Vec<Event>,
     ) {
-        let owner = self.orders.known(order).session;
+        let owner = self.orders.at(order).session;
         self.answer(requester, report, events);
         if owner != requester.session {
             self.send(owner, None, report, events);
@@ -113,48 +112,64 @@ impl State {
         events: &mut Vec<Event>,
     ) -> Result<(), RejectReason> {
         let checked = self.check_new(requester.account, new)?;
-        let order = Order {
+        let row = self.accept(requester, new, &checked);
+        let order_id = self.orders.at(row).id;
+        let accepted = Report::Accepted {
             cl_ord_id: new.cl_ord_id,
-            session: requester.session,
-            account: requester.account,
-            symbol: new.symbol,
+            order_id,
+        };
+        self.answer(requester, accepted, events);
+        match checked.entry {
+            Entry::Passes(pass) => {
+                self.pass(row, pass, Some(requester), events);
+                self.fire_stops(checked.symbol, events);
+            }
+            Entry::Rests => self.rest(row),
+            Entry::Waits { trigger } => {
+                self.listing_mut(checked.symbol).stops.insert(Stop {
+                    order: order_id,
+                    side: new.side,
+                    trigger,
+                });
+                self.now_stands(row, Stands::Waiting);
+            }
+            Entry::FindsNoPrice => {
+                self.give_up(row, CancelCause::Unfilled, Some(requester), events);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a checked order into the tables and sets aside what it may need.
+    fn accept(&mut self, requester: Requester, new: &NewOrder, checked: &CheckedNew) -> u32 {
+        let account = requester.account;
+        let order = Order {
+            id: self.orders.next_id(),
+            cl_ord_id: new.cl_ord_id,
             side: new.side,
+            state: OrderState::Open,
+            stands: Stands::Nowhere,
+            time_in_force: new.time_in_force,
+            self_trade_prevention: new.self_trade_prevention,
+            post_only: new.post_only,
+            becomes_market: checked.becomes_market,
+            session: requester.session,
+            account,
+            symbol: checked.symbol,
+            position: self.accounts.position_row_or_new(account, checked.symbol),
+            before: NONE,
+            behind: NONE,
             price: checked.price,
             quantity: new.quantity,
             filled: Quantity(0),
-            state: OrderState::Open,
-            self_trade_prevention: new.self_trade_prevention,
+            display: new.display,
         };
-        let id = self.orders.next_id();
-        let account = self.account_of(&order);
-        account.ids.insert(new.cl_ord_id, id);
-        account.freeze(new.side, new.symbol, checked.price, new.quantity);
-        self.orders.push(order);
-        self.counters.orders_accepted += 1;
-        self.answer(
-            requester,
-            Report::Accepted {
-                cl_ord_id: new.cl_ord_id,
-                order_id: id,
-            },
-            events,
-        );
-        let incoming = Incoming {
-            order: id,
-            account: requester.account,
-            side: new.side,
-            quantity: new.quantity,
-            limit: Some(checked.price),
-            remainder: checked.remainder,
-            levels_max: None,
-            display: None,
-            self_trade_prevention: new.self_trade_prevention,
-        };
-        let mut fills = std::mem::take(&mut self.fills);
-        let outcome = self.book_of(new.symbol).submit(incoming, &mut fills);
-        self.settle(id, requester, &fills, outcome, events);
-        self.put_back(fills);
-        Ok(())
+        let slot = checked.id_slot;
+        self.client_ids.note(slot, account, new.cl_ord_id, order.id);
+        self.accounts.at_mut(account).ids_today += 1;
+        self.accounts.freeze(&order, checked.price, new.quantity);
+        self.facts.counters.orders_accepted += 1;
+        self.orders.insert(order)
     }
 
     fn cancel(
@@ -163,9 +178,10 @@ impl State {
         original: ClOrdId,
         events: &mut Vec<Event>,
     ) -> Result<(), RejectReason> {
-        let (id, _) = self.find_open(requester.account, original)?;
-        let report = self.take_out(id, CancelCause::Requested);
-        self.answer_about(requester, id, report, events);
+        let row = self.check_cancel(requester.account, original)?;
+        let report = self.take_out(row, CancelCause::Requested);
+        self.answer_about(requester, row, report, events);
+        self.orders.retire(row);
         Ok(())
     }
 
@@ -177,39 +193,89 @@ impl State {
         quantity: Quantity,
         events: &mut Vec<Event>,
     ) -> Result<(), RejectReason> {
-        let checked =
-            self.check_replace(requester.account, original, replacement, price, quantity)?;
-        let id = checked.order;
-        let before = self.orders.known(id).clone();
-        let account = self.account_of(&before);
-        account.ids.insert(replacement, id);
-        account.release(before.side, before.symbol, before.price, before.remaining());
-        account.freeze(before.side, before.symbol, price, checked.remaining);
-        let order = self.orders.known_mut(id);
+        let account = requester.account;
+        let checked = self.check_replace(account, original, replacement, price, quantity)?;
+        let row = checked.order;
+        let before = *self.orders.at(row);
+        self.client_ids
+            .note(checked.id_slot, account, replacement, before.id);
+        self.accounts.at_mut(account).ids_today += 1;
+        self.accounts
+            .release(&before, before.price, before.remaining());
+        self.accounts.freeze(&before, price, checked.remaining);
+        let order = self.orders.at_mut(row);
         order.cl_ord_id = replacement;
         order.price = price;
         order.quantity = quantity;
 
         let mut fills = std::mem::take(&mut self.fills);
-        let policy = before.self_trade_prevention;
-        let replaced = self
-            .book_of(before.symbol)
-            .replace(id, price, checked.remaining, policy, &mut fills)
-            .expect("an open order rests in its symbol's book");
+        let replaced = self.replace_in_book(&before, price, checked.remaining, &mut fills);
         let report = Report::Replaced {
             original: before.cl_ord_id,
             replacement,
-            order_id: id,
+            order_id: before.id,
             remaining: checked.remaining,
-            kept_priority: replaced == Replacement::InPlace,
+            kept_priority: replaced == Some(Replacement::InPlace),
         };
-        self.answer_about(requester, id, report, events);
-        if let Replacement::Requeued(outcome) = replaced {
-            self.no_longer_rests(id);
-            self.settle(id, requester, &fills, outcome, events);
+        self.answer_about(requester, row, report, events);
+        match replaced {
+            Some(Replacement::InPlace) => {}
+            Some(Replacement::Requeued(outcome)) => {
+                self.unlink(row);
+                self.settle(row, &fills, Some(requester), events);
+                self.requeued(row, outcome, requester, events);
+            }
+            None => {
+                self.unlink(row);
+                self.give_up(row, CancelCause::PostOnly, Some(requester), events);
+            }
         }
-        self.put_back(fills);
+        fills.clear();
+        self.fills = fills;
+        self.fire_stops(before.symbol, events);
         Ok(())
+    }
+
+    /// `None` for an order that must not take, and would: it has left the book.
+    fn replace_in_book(
+        &mut self,
+        before: &Order,
+        price: Price,
+        remaining: Quantity,
+        fills: &mut Vec<book::Fill>,
+    ) -> Option<Replacement> {
+        let listing = self.listing_mut(before.symbol);
+        let gathers = rules_of(listing.phase).taking == Taking::Gathers;
+        let book = &mut listing.book;
+        let id = before.id;
+        if !gathers && before.post_only && book.would_trade(before.side, price) {
+            book.cancel(id);
+            return None;
+        }
+        let replaced = if gathers {
+            book.replace_in_call(id, price, remaining)
+        } else {
+            book.replace(id, price, remaining, before.self_trade_prevention, fills)
+        };
+        Some(replaced.expect("an open order rests in its symbol's book"))
+    }
+
+    /// What became of a replaced order that came in anew.
+    fn requeued(
+        &mut self,
+        row: u32,
+        outcome: Outcome,
+        requester: Requester,
+        events: &mut Vec<Event>,
+    ) {
+        let cause = match outcome.ending {
+            Ending::Filled => return self.orders.retire(row),
+            Ending::Rested => return self.now_stands(row, Stands::InBook),
+            Ending::Unfilled => CancelCause::Unfilled,
+            Ending::SelfTrade => CancelCause::SelfTrade,
+            Ending::Killed => CancelCause::NotAtOnce,
+        };
+        self.give_up(row, cause, Some(requester), events);
     }
 
     fn mass_cancel(
@@ -218,22 +284,43 @@ impl State {
         symbol: Option<SymbolId>,
         events: &mut Vec<Event>,
     ) -> Result<(), RejectReason> {
-        if let Some(symbol) = symbol {
-            self.rules(symbol)?;
+        let only = symbol
+            .map(|symbol| self.known_listing(symbol))
+            .transpose()?;
+        if let Some(only) = only {
+            check_may_cancel(self.listing(only))?;
         }
-        let account = self.accounts.get(&requester.account);
-        let open = account.map(|account| account.open.clone());
-        let mut orders = 0;
-        for id in open.unwrap_or_default() {
-            if symbol.is_some_and(|only| self.orders.known(id).symbol != only) {
-                continue;
-            }
-            let report = self.take_out(id, CancelCause::MassCancel);
-            self.report(id, None, report, events);
-            orders += 1;
-        }
+        let orders = self.cancel_open(
+            requester.account,
+            CancelCause::MassCancel,
+            events,
+            |order| only.is_none_or(|only| order.symbol == only),
+        );
         self.answer(requester, Report::MassCancelled { orders }, events);
         Ok(())
+    }
+
+    /// Cancels the open orders of an account that are chosen, oldest first, but those whose symbol's
+    /// phase allows no cancelling. Yields how many.
+    pub(crate) fn cancel_open(
+        &mut self,
+        account: u32,
+        cause: CancelCause,
+        events: &mut Vec<Event>,
+        is_chosen: impl Fn(&Order) -> bool,
+    ) -> u32 {
+        let mut cancelled = 0;
+        let mut next = self.accounts.at(account).first_open;
+        while next != NONE {
+            let (row, order) = (next, self.orders.at(next));
+            next = order.behind;
+            let listing = self.listing(order.symbol);
+            if is_chosen(order) && check_may_cancel(listing).is_ok() {
+                self.expel(row, cause, events);
+                cancelled += 1;
+            }
+        }
+        cancelled
     }
 
     fn status(
@@ -242,29 +329,9 @@ impl State {
         original: ClOrdId,
         events: &mut Vec<Event>,
     ) -> Result<(), RejectReason> {
-        let (id, order) = self.find(requester.account, original)?;
-        let view = order.view(id);
+        let row = self.find(requester.account, original)?;
+        let view = self.view_of(self.orders.at(row));
         self.answer(requester, Report::Status(view), events);
         Ok(())
-    }
-
-    fn put_back(&mut self, mut fills: Vec<book::Fill>) {
-        fills.clear();
-        self.fills = fills;
-    }
-
-    /// Settles what a pass through the book caused, then what became of the order itself.
-    fn settle(
-        &mut self,
-        taker: OrderId,
-        requester: Requester,
-        fills: &[book::Fill],
-        outcome: Outcome,
-        events: &mut Vec<Event>,
-    ) {
-        for fill in fills {
-            self.settle_fill(taker, requester, *fill, events);
-        }
-        self.finish(taker, requester, outcome, events);
     }
 }

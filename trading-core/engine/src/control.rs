@@ -2,27 +2,19 @@
 //!
 //! Each is idempotent. The lease's time is the log's: the leader's clock as the batch carries it.
 
-use crate::account::{Account, Position};
-use crate::state::{Listing, bounded};
-use crate::{State, SymbolRules};
-use book::NaiveBook;
+use crate::Shard;
+use crate::listing::{Listing, MarketBook};
+use crate::state::bounded;
 use types::{
-    AccountId, Control, ControlOutcome, MaintenanceLease, Money, Price, Quantity, RejectReason,
-    ReplicaId, SymbolId, Table, Unexecuted, UnixMicros,
+    AccountId, AccountTerms, Control, ControlOutcome, Event, MaintenanceLease, Money, Price,
+    Quantity, ReferencePrice, RejectReason, ReplicaId, SymbolDefinition, SymbolId, Table,
+    Unexecuted, UnixMicros,
 };
 
-impl State {
-    pub(crate) fn control(&mut self, control: &Control) -> ControlOutcome {
+impl<B: MarketBook> Shard<B> {
+    pub(crate) fn control(&mut self, control: &Control, events: &mut Vec<Event>) -> ControlOutcome {
         let result = match control {
-            Control::DefineSymbol(definition) => self.define_symbol(
-                definition.symbol,
-                SymbolRules {
-                    tick: definition.tick,
-                    lot: definition.lot,
-                    limit_down: definition.limit_down,
-                    limit_up: definition.limit_up,
-                },
-            ),
+            Control::DefineSymbol(definition) => self.define_symbol(*definition, events),
             Control::OpenAccount {
                 account,
                 cash,
@@ -34,42 +26,65 @@ impl State {
                 ttl_ms,
             } => self.acquire_maintenance(*replica, holder, *ttl_ms),
             Control::ReleaseMaintenance { holder } => {
-                self.maintenance.take_if(|lease| lease.holder == *holder);
+                let lease = &mut self.facts.maintenance;
+                lease.take_if(|lease| lease.holder == *holder);
                 Ok(ControlOutcome::Done)
             }
-            _ => Err(RejectReason::NotExecuted {
+            Control::SetPhase { scope, phase } => self.set_phase(*scope, *phase, events),
+            Control::SetReferencePrice {
+                symbol,
+                reference,
+                price,
+            } => self.set_reference_price(*symbol, *reference, *price),
+            Control::SetAccountTerms { account, terms } => self.set_terms(*account, *terms),
+            Control::SettleDay { trading_day } => self.settle_day(*trading_day, events),
+            Control::SetProtection { protection } => {
+                self.facts.protection = *protection;
+                Ok(ControlOutcome::Done)
+            }
+            Control::KillSwitch { .. }
+            | Control::LoadRules { .. }
+            | Control::TransferOut { .. }
+            | Control::TransferIn { .. }
+            | Control::TransferDone { .. } => Err(RejectReason::NotExecuted {
                 what: Unexecuted::ControlRecord,
             }),
         };
         result.unwrap_or_else(|reason| {
-            self.counters.refused += 1;
+            self.facts.counters.refused += 1;
             ControlOutcome::Refused(reason)
         })
     }
 
     fn define_symbol(
         &mut self,
-        symbol: SymbolId,
-        rules: SymbolRules,
+        definition: SymbolDefinition,
+        events: &mut Vec<Event>,
     ) -> Result<ControlOutcome, RejectReason> {
-        if !self.are_sound(&rules) {
+        let symbol = definition.symbol;
+        if !self.are_sound(&definition) {
             return Err(RejectReason::SymbolRules { symbol });
         }
-        if let Some(listing) = self.symbols.get_mut(&symbol) {
-            listing.rules = rules;
+        if let Some(row) = self.listing_row(symbol) {
+            let listing = self.listing_mut(row);
+            listing.definition = definition;
+            listing.book.symbol_changed(&definition);
+            self.apply_new_limits(row, events);
             return Ok(ControlOutcome::Done);
         }
-        let max = self.limits.symbols_max;
-        bounded(Table::Symbols, self.symbols.len(), max)?;
-        let book = NaiveBook::default();
-        self.symbols.insert(symbol, Listing { rules, book });
-        self.counters.symbols += 1;
+        let max = self.facts.limits.symbols_max;
+        bounded(Table::Symbols, self.listings.len() as u64, max)?;
+        let phase = self.facts.phases[definition.board as usize];
+        self.listing_of
+            .insert(symbol.0.into(), self.listings.len() as u32);
+        self.listings.push(Listing::new(definition, phase));
+        self.facts.counters.symbols += 1;
         Ok(ControlOutcome::Done)
     }
 
-    fn are_sound(&self, rules: &SymbolRules) -> bool {
+    fn are_sound(&self, rules: &SymbolDefinition) -> bool {
         let on_tick = |price: Price| price.0 % rules.tick.0 == 0;
-        let largest = Quantity(self.limits.quantity_max);
+        let largest = Quantity(self.facts.limits.quantity_max);
         rules.tick.0 > 0
             && rules.lot.0 > 0
             && rules.limit_down.0 > 0
@@ -85,7 +100,7 @@ impl State {
         cash: Money,
         positions: &[(SymbolId, Quantity)],
     ) -> Result<ControlOutcome, RejectReason> {
-        if self.accounts.contains_key(&account) {
+        if self.accounts.row_of(account).is_some() {
             return Ok(ControlOutcome::Done);
         }
         let unsound = RejectReason::AccountRules { account };
@@ -93,29 +108,61 @@ impl State {
             return Err(unsound);
         }
         // No account can ever hold more than all hold together, so these sums bound all arithmetic.
-        let mut totals = self.totals.clone();
-        totals.cash = totals.cash.checked_add(cash).ok_or(unsound)?;
-        let mut opened = Account {
-            cash,
-            ..Account::default()
-        };
-        for (symbol, held) in positions {
-            let position = Position {
-                held: *held,
-                frozen: Quantity(0),
-            };
-            let named_twice = opened.positions.insert(*symbol, position).is_some();
-            if named_twice || !self.symbols.contains_key(symbol) {
+        let total_cash = self.facts.totals.cash.checked_add(cash).ok_or(unsound)?;
+        let mut totals = Vec::with_capacity(positions.len());
+        for (place, (symbol, held)) in positions.iter().enumerate() {
+            let named_before = positions[..place].iter().any(|(other, _)| other == symbol);
+            if named_before || self.listing_row(*symbol).is_none() {
                 return Err(unsound);
             }
-            let total = totals.shares.entry(*symbol).or_default();
-            total.0 = total.0.checked_add(held.0).ok_or(unsound)?;
+            let before = self.facts.totals.shares.get(symbol).copied();
+            let total = before.unwrap_or_default().0.checked_add(held.0);
+            let total = total.filter(|total| i64::try_from(*total).is_ok());
+            totals.push((*symbol, Quantity(total.ok_or(unsound)?)));
         }
-        let max = self.limits.accounts_max;
-        bounded(Table::Accounts, self.accounts.len(), max)?;
-        self.accounts.insert(account, opened);
-        self.totals = totals;
-        self.counters.accounts += 1;
+        let limits = &self.facts.limits;
+        bounded(
+            Table::Accounts,
+            self.accounts.count() as u64,
+            limits.accounts_max,
+        )?;
+        let rows = (self.accounts.positions_count() + positions.len()) as u64;
+        bounded(Table::Positions, rows, limits.positions_max + 1)?;
+        let row = self.accounts.open(account, cash);
+        for (symbol, held) in positions {
+            let listing = self.listing_row(*symbol).ok_or(unsound)?;
+            let position = self.accounts.position_row_or_new(row, listing);
+            self.accounts.position_mut(position).held = *held;
+        }
+        self.facts.totals.cash = total_cash;
+        self.facts.totals.shares.extend(totals);
+        self.facts.counters.accounts += 1;
+        Ok(ControlOutcome::Done)
+    }
+
+    fn set_terms(
+        &mut self,
+        account: AccountId,
+        terms: AccountTerms,
+    ) -> Result<ControlOutcome, RejectReason> {
+        let row = self.accounts.row_of(account);
+        let row = row.ok_or(RejectReason::UnknownAccount { account })?;
+        self.accounts.at_mut(row).terms = terms;
+        Ok(ControlOutcome::Done)
+    }
+
+    fn set_reference_price(
+        &mut self,
+        symbol: SymbolId,
+        reference: ReferencePrice,
+        price: Price,
+    ) -> Result<ControlOutcome, RejectReason> {
+        let row = self.known_listing(symbol)?;
+        let listing = self.listing_mut(row);
+        match reference {
+            ReferencePrice::PreviousClose => listing.previous_close = Some(price),
+            ReferencePrice::Market => listing.market = Some(price),
+        }
         Ok(ControlOutcome::Done)
     }
 
@@ -125,8 +172,8 @@ impl State {
         holder: &str,
         ttl_ms: u32,
     ) -> Result<ControlOutcome, RejectReason> {
-        let holder_length_max = self.limits.holder_length_max;
-        let ttl_ms_max = self.limits.maintenance_ttl_ms_max;
+        let holder_length_max = self.facts.limits.holder_length_max;
+        let ttl_ms_max = self.facts.limits.maintenance_ttl_ms_max;
         let holder_fits = (1..=holder_length_max as usize).contains(&holder.len());
         if !holder_fits || !(1..=ttl_ms_max).contains(&ttl_ms) {
             return Err(RejectReason::MaintenanceRules {
@@ -137,7 +184,7 @@ impl State {
             });
         }
         // The same holder may ask again, for a longer time, but not for a second replica.
-        if let Some(lease) = &self.maintenance
+        if let Some(lease) = &self.facts.maintenance
             && (lease.holder != holder || lease.replica != replica)
         {
             return Ok(ControlOutcome::MaintenanceHeld(lease.clone()));
@@ -147,12 +194,12 @@ impl State {
             holder: holder.to_owned(),
             until: self.after(ttl_ms),
         };
-        self.maintenance = Some(lease.clone());
+        self.facts.maintenance = Some(lease.clone());
         Ok(ControlOutcome::MaintenanceGranted(lease))
     }
 
     fn after(&self, ms: u32) -> UnixMicros {
-        let now = self.context.leader_time.0;
+        let now = self.facts.context.leader_time.0;
         UnixMicros(now.saturating_add(u64::from(ms) * 1_000))
     }
 
@@ -160,9 +207,12 @@ impl State {
     /// the leader that granted it had a clock far ahead of today's: it ends as well, so that one bad
     /// clock cannot block maintenance for years.
     pub(crate) fn end_expired_maintenance(&mut self) {
-        let now = self.context.leader_time;
-        let latest = self.after(self.limits.maintenance_ttl_ms_max);
-        self.maintenance
-            .take_if(|lease| lease.until <= now || lease.until > latest);
+        if self.facts.maintenance.is_none() {
+            return;
+        }
+        let now = self.facts.context.leader_time;
+        let latest = self.after(self.facts.limits.maintenance_ttl_ms_max);
+        let lease = &mut self.facts.maintenance;
+        lease.take_if(|lease| lease.until <= now || lease.until > latest);
     }
 }

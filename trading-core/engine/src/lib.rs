@@ -9,9 +9,11 @@
 //!                      └── history hash over everything that went in and came out ┘
 //! ```
 //!
-//! [`State::apply`] is pure: no I/O, clock, randomness, float or hash-map order. Time comes in the
+//! [`Shard::apply`] is pure: no I/O, clock, randomness, float or hash-map order. Time comes in the
 //! record. Matching itself is the crate `book`; here stands who may order what, and who owns what
-//! afterwards.
+//! afterwards. Tables are dense and allocated once ([`Limits`]); what is sparse outside is looked up
+//! once a request. [`State`] runs on the product's book, [`OracleState`] on the obvious one: the same
+//! log gives both the same events and hashes.
 //!
 //! # Guarantees
 //! - A request takes effect at most once: by its session's number, and by (account, `ClOrdID`). Seen
@@ -21,22 +23,32 @@
 //! - Reports about an order go to the session that entered it. Another session of the account that
 //!   cancels or replaces it gets the answer; the entering session gets the report as well, without
 //!   `in_reply_to`.
-//! - Cash and shares only change hands: [`State::check_conservation`].
-//! - [`State::restore`] of [`State::snapshot`] continues identically, hash included.
+//! - Cash and shares only change hands: [`Shard::check_conservation`].
+//! - [`Shard::restore`] of [`Shard::snapshot`] continues identically, hash included.
+//!
+//! - Nothing allocates on the way of a limit or market order, a cancel or a replacement once tables
+//!   and buffers have grown; see [`Shard::apply`].
 //!
 //! # Not here yet
-//! Shares bought can be sold at once (no T+1), nothing ends the day (orders and client order ids are
-//! kept until [`Limits`] are reached), no fees, no kill switch, phase, rate or concentration checks.
+//! Shares bought can be sold at once (no T+1), no fees, no kill switch, rate or concentration checks,
+//! no transfers between shards, no trading at a fixed price after hours.
 
-mod account;
+mod accounts;
 mod audit;
 mod check;
 mod client;
+mod client_ids;
 mod control;
 mod counters;
+mod day;
+mod disconnect;
 mod history_hash;
 mod limits;
-mod order;
+mod listing;
+mod lookup;
+mod messages;
+mod orders;
+mod phase;
 mod session;
 mod snapshot;
 mod state;
@@ -46,5 +58,12 @@ pub use audit::Unbalanced;
 pub use counters::Counters;
 pub use history_hash::HistoryHash;
 pub use limits::Limits;
+pub use listing::MarketBook;
 pub use snapshot::{SNAPSHOT_FORMAT, SnapshotError};
-pub use state::{AccountView, EntryContext, StaleEntry, State, SymbolRules};
+pub use state::{AccountView, EntryContext, Shard, StaleEntry};
+
+/// The replicated state of one shard.
+pub type State = Shard<book::FastBook>;
+
+/// The same on the book that is correct by inspection.
+pub type OracleState = Shard<book::NaiveBook>;

@@ -2,26 +2,52 @@
 //!
 //! ```text
 //!   out_seq   1 … 7 │ 8   9   10   11   12 │ 13 = next_out_seq
-//!          fell out └─────── messages ─────┘
+//!          fell out └───── kept messages ──┘
 //!   client_seq          4  5       6    7  │  8 = next_client_seq
-//!                       └── answers ────┘      (the out_seq of each answer that is kept)
 //! ```
 
+use crate::messages::{CHUNK, Kept, Messages};
+use crate::orders::NONE;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
-use types::{AccountId, ClientSeq, Epoch, LogSeq, OutSeq, Outbound, Report, SessionId};
+use types::{ClientSeq, Epoch, LogSeq, OutSeq, Outbound, Report, SessionId, TraderId, UnixMicros};
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Session {
     pub id: SessionId,
-    pub account: AccountId,
+    /// The account's row.
+    pub account: u32,
+    pub trader: TraderId,
     pub next_client_seq: ClientSeq,
     pub next_out_seq: OutSeq,
-    messages: VecDeque<Outbound>,
-    /// The answers to the latest requests, one each, oldest first.
-    answers: VecDeque<OutSeq>,
-    /// The latest request that was answered; the last of `answers` is its, while that is kept.
+    /// What the last logon asked for.
+    pub cancel_on_disconnect_ms: Option<u32>,
+    /// When its open orders go, while it is disconnected and had asked for that.
+    pub grace_until: Option<UnixMicros>,
+    oldest_out_seq: OutSeq,
+    /// The latest request that was answered.
     last_answered: ClientSeq,
+    /// The latest request whose answer fell out.
+    last_dropped_answer: ClientSeq,
+    first_chunk: u32,
+    last_chunk: u32,
+    chunks: u32,
+}
+
+/// A session as a snapshot keeps it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StoredSession {
+    id: SessionId,
+    account: u32,
+    trader: TraderId,
+    next_client_seq: ClientSeq,
+    next_out_seq: OutSeq,
+    cancel_on_disconnect_ms: Option<u32>,
+    grace_until: Option<UnixMicros>,
+    last_answered: ClientSeq,
+    last_dropped_answer: ClientSeq,
+    messages: Vec<Kept>,
+    /// Of each chunk, oldest first.
+    answered_before: Vec<ClientSeq>,
 }
 
 /// What kind of number a request carries.
@@ -33,15 +59,23 @@ pub(crate) enum Arrival {
 }
 
 impl Session {
-    pub(crate) fn new(id: SessionId, account: AccountId) -> Self {
+    pub(crate) fn new(id: SessionId, account: u32, messages: &mut Messages) -> Self {
+        let chunk = messages.take(0, ClientSeq(0));
+        let chunk = chunk.expect("each session has a chunk of its own");
         Self {
             id,
             account,
+            trader: TraderId(0),
             next_client_seq: ClientSeq(1),
             next_out_seq: OutSeq(1),
-            messages: VecDeque::new(),
-            answers: VecDeque::new(),
+            cancel_on_disconnect_ms: None,
+            grace_until: None,
+            oldest_out_seq: OutSeq(1),
             last_answered: ClientSeq(0),
+            last_dropped_answer: ClientSeq(0),
+            first_chunk: chunk,
+            last_chunk: chunk,
+            chunks: 1,
         }
     }
 
@@ -56,139 +90,346 @@ impl Session {
     /// Numbers a message, keeps it, and returns it with how many old ones fell out.
     pub(crate) fn send(
         &mut self,
+        messages: &mut Messages,
         cause: (LogSeq, Epoch),
         in_reply_to: Option<ClientSeq>,
         report: Report,
         messages_max: u64,
     ) -> (Outbound, u64) {
-        let message = Outbound {
-            session: self.id,
-            out_seq: self.next_out_seq,
-            in_reply_to,
+        let out_seq = self.next_out_seq;
+        let mut dropped = 0;
+        if out_seq.0.is_multiple_of(CHUNK) {
+            dropped += self.begin_chunk(messages);
+        }
+        let kept = Kept {
             log_seq: cause.0,
             epoch: cause.1,
+            in_reply_to: in_reply_to.unwrap_or_default(),
             report,
         };
-        if let Some(request) = in_reply_to
-            && request > self.last_answered
-        {
-            self.answers.push_back(message.out_seq);
-            self.last_answered = request;
-        }
+        messages.put(self.last_chunk, out_seq.0, kept);
+        self.last_answered = self.last_answered.max(kept.in_reply_to);
         self.next_out_seq.0 += 1;
-        self.messages.push_back(message);
-        let dropped = self.drop_oldest(messages_max);
-        (message, dropped)
-    }
-
-    fn drop_oldest(&mut self, messages_max: u64) -> u64 {
-        let mut dropped = 0;
-        while self.messages.len() as u64 > messages_max {
-            self.messages.pop_front();
+        while self.next_out_seq.0 - self.oldest_out_seq.0 > messages_max {
+            self.drop_oldest(messages);
             dropped += 1;
         }
-        let oldest = self.oldest_out_seq();
-        while self.answers.front().is_some_and(|kept| *kept < oldest) {
-            self.answers.pop_front();
-        }
+        (self.outbound(out_seq, &kept), dropped)
+    }
+
+    /// Makes room behind the newest chunk, by dropping the oldest when there is no other.
+    fn begin_chunk(&mut self, messages: &mut Messages) -> u64 {
+        let mut dropped = 0;
+        let chunk = match messages.take(self.chunks, self.last_answered) {
+            Some(chunk) => chunk,
+            None => {
+                let end = self.oldest_out_seq.0.next_multiple_of(CHUNK).max(1);
+                let end = if self.oldest_out_seq.0.is_multiple_of(CHUNK) {
+                    end + CHUNK
+                } else {
+                    end
+                };
+                while self.oldest_out_seq.0 < end.min(self.next_out_seq.0) {
+                    self.note_dropped(messages);
+                    dropped += 1;
+                }
+                let oldest = self.first_chunk;
+                let next = messages.next(oldest);
+                messages.begin_again(oldest, self.last_answered);
+                if next == NONE {
+                    return dropped;
+                }
+                self.first_chunk = next;
+                self.chunks -= 1;
+                oldest
+            }
+        };
+        messages.link(self.last_chunk, chunk);
+        self.last_chunk = chunk;
+        self.chunks += 1;
         dropped
     }
 
-    fn oldest_out_seq(&self) -> OutSeq {
-        OutSeq(self.next_out_seq.0 - self.messages.len() as u64)
+    fn note_dropped(&mut self, messages: &Messages) {
+        let kept = messages.at(self.first_chunk, self.oldest_out_seq.0);
+        self.last_dropped_answer = self.last_dropped_answer.max(kept.in_reply_to);
+        self.oldest_out_seq.0 += 1;
+    }
+
+    fn drop_oldest(&mut self, messages: &mut Messages) {
+        self.note_dropped(messages);
+        if self.oldest_out_seq.0.is_multiple_of(CHUNK) && self.chunks > 1 {
+            let empty = self.first_chunk;
+            self.first_chunk = messages.next(empty);
+            self.chunks -= 1;
+            messages.give_back(empty);
+        }
+    }
+
+    fn outbound(&self, out_seq: OutSeq, kept: &Kept) -> Outbound {
+        Outbound {
+            session: self.id,
+            out_seq,
+            in_reply_to: (kept.in_reply_to.0 > 0).then_some(kept.in_reply_to),
+            log_seq: kept.log_seq,
+            epoch: kept.epoch,
+            report: kept.report,
+        }
+    }
+
+    /// The kept messages from a number on, oldest first.
+    fn from<'a>(
+        &'a self,
+        messages: &'a Messages,
+        first: u64,
+    ) -> impl Iterator<Item = Outbound> + 'a {
+        let first = first.max(self.oldest_out_seq.0);
+        let mut chunk = self.first_chunk;
+        for _ in self.oldest_out_seq.0 / CHUNK..first / CHUNK {
+            if messages.next(chunk) != NONE {
+                chunk = messages.next(chunk);
+            }
+        }
+        (first..self.next_out_seq.0).map(move |out_seq| {
+            if out_seq.is_multiple_of(CHUNK) && out_seq > first {
+                chunk = messages.next(chunk);
+            }
+            self.outbound(OutSeq(out_seq), messages.at(chunk, out_seq))
+        })
     }
 
     /// A message, while it is kept.
-    pub(crate) fn message(&self, out_seq: OutSeq) -> Option<&Outbound> {
-        let offset = out_seq.0.checked_sub(self.oldest_out_seq().0)?;
-        self.messages.get(usize::try_from(offset).ok()?)
+    pub(crate) fn message(&self, messages: &Messages, out_seq: OutSeq) -> Option<Outbound> {
+        let kept = self.oldest_out_seq..self.next_out_seq;
+        if !kept.contains(&out_seq) {
+            return None;
+        }
+        self.from(messages, out_seq.0).next()
     }
 
-    /// The answer that a request got, while it is kept.
-    pub(crate) fn answer(&self, client_seq: ClientSeq) -> Option<&Outbound> {
-        // One answer a request, in their order: the place is found by counting back from the latest.
-        let back = usize::try_from(self.last_answered.0.checked_sub(client_seq.0)?).ok()?;
-        let place = self.answers.len().checked_sub(1)?.checked_sub(back)?;
-        self.message(*self.answers.get(place)?)
+    /// The answer that a request got, while it is kept: the first message that replies to it.
+    pub(crate) fn answer(&self, messages: &Messages, client_seq: ClientSeq) -> Option<Outbound> {
+        if client_seq <= self.last_dropped_answer || client_seq > self.last_answered {
+            return None;
+        }
+        // The last chunk that was begun before the request was answered.
+        let mut chunk = self.first_chunk;
+        let mut first = self.oldest_out_seq.0;
+        while messages.next(chunk) != NONE
+            && messages.answered_before(messages.next(chunk)) < client_seq
+        {
+            chunk = messages.next(chunk);
+            first = (first / CHUNK + 1) * CHUNK;
+        }
+        let end = ((first / CHUNK + 1) * CHUNK).min(self.next_out_seq.0);
+        (first..end)
+            .find(|out_seq| messages.at(chunk, *out_seq).in_reply_to == client_seq)
+            .map(|out_seq| self.outbound(OutSeq(out_seq), messages.at(chunk, out_seq)))
     }
 
     /// The messages after `seen`, and how many of them are no longer kept.
-    pub(crate) fn replay(&self, seen: OutSeq) -> (Vec<Outbound>, u64) {
-        let oldest = self.oldest_out_seq().0;
+    pub(crate) fn replay(&self, messages: &Messages, seen: OutSeq) -> (Vec<Outbound>, u64) {
         let first_wanted = seen.0 + 1;
-        let missing = oldest.saturating_sub(first_wanted);
-        let kept = self.messages.iter().filter(|m| m.out_seq > seen);
-        (kept.copied().collect(), missing)
+        let missing = self.oldest_out_seq.0.saturating_sub(first_wanted);
+        (self.from(messages, first_wanted).collect(), missing)
     }
 
     /// The last message sent; 0 before the first.
     pub(crate) fn last_out_seq(&self) -> OutSeq {
         OutSeq(self.next_out_seq.0 - 1)
     }
+
+    pub(crate) fn stored(&self, messages: &Messages) -> StoredSession {
+        let chunks = std::iter::successors(Some(self.first_chunk), |chunk| {
+            Some(messages.next(*chunk)).filter(|next| *next != NONE)
+        });
+        let mut chunk = self.first_chunk;
+        let first = self.oldest_out_seq.0;
+        let kept = (first..self.next_out_seq.0).map(|out_seq| {
+            if out_seq.is_multiple_of(CHUNK) && out_seq > first {
+                chunk = messages.next(chunk);
+            }
+            *messages.at(chunk, out_seq)
+        });
+        StoredSession {
+            id: self.id,
+            account: self.account,
+            trader: self.trader,
+            next_client_seq: self.next_client_seq,
+            next_out_seq: self.next_out_seq,
+            cancel_on_disconnect_ms: self.cancel_on_disconnect_ms,
+            grace_until: self.grace_until,
+            last_answered: self.last_answered,
+            last_dropped_answer: self.last_dropped_answer,
+            messages: kept.collect(),
+            answered_before: chunks
+                .map(|chunk| messages.answered_before(chunk))
+                .collect(),
+        }
+    }
+
+    /// The session that was stored; `None` when it is none that [`Session::stored`] wrote.
+    pub(crate) fn restore(stored: StoredSession, messages: &mut Messages) -> Option<Self> {
+        let count = stored.messages.len() as u64;
+        let oldest = stored
+            .next_out_seq
+            .0
+            .checked_sub(count)
+            .filter(|oldest| *oldest > 0)?;
+        let mut session = Self {
+            id: stored.id,
+            account: stored.account,
+            trader: stored.trader,
+            next_client_seq: stored.next_client_seq,
+            next_out_seq: stored.next_out_seq,
+            cancel_on_disconnect_ms: stored.cancel_on_disconnect_ms,
+            grace_until: stored.grace_until,
+            oldest_out_seq: OutSeq(oldest),
+            last_answered: stored.last_answered,
+            last_dropped_answer: stored.last_dropped_answer,
+            first_chunk: NONE,
+            last_chunk: NONE,
+            chunks: 0,
+        };
+        for answered_before in stored.answered_before {
+            let chunk = messages.take(session.chunks, answered_before)?;
+            if session.chunks == 0 {
+                session.first_chunk = chunk;
+            } else {
+                messages.link(session.last_chunk, chunk);
+            }
+            session.last_chunk = chunk;
+            session.chunks += 1;
+        }
+        let mut chunk = session.first_chunk;
+        for (out_seq, kept) in (oldest..).zip(stored.messages) {
+            if out_seq.is_multiple_of(CHUNK) && out_seq > oldest {
+                chunk = messages.next(chunk);
+            }
+            if chunk == NONE {
+                return None;
+            }
+            messages.put(chunk, out_seq, kept);
+        }
+        (session.chunks > 0).then_some(session)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Limits;
 
     const KEPT: u64 = 4;
 
-    fn session() -> Session {
-        Session::new(SessionId(1), AccountId(1))
+    struct Kit {
+        session: Session,
+        messages: Messages,
+        max: u64,
     }
 
-    fn send(session: &mut Session, in_reply_to: Option<u64>) -> u64 {
-        let report = Report::MassCancelled { orders: 0 };
-        let cause = (LogSeq(1), Epoch(1));
-        session
-            .send(cause, in_reply_to.map(ClientSeq), report, KEPT)
-            .1
-    }
+    impl Kit {
+        fn new(max: u64, chunks_max: u64) -> Self {
+            let limits = Limits {
+                replay_chunks_max: chunks_max,
+                ..Limits::small()
+            };
+            let mut messages = Messages::new(&limits);
+            Self {
+                session: Session::new(SessionId(1), 0, &mut messages),
+                messages,
+                max,
+            }
+        }
 
-    fn answer(session: &Session, client_seq: u64) -> Option<u64> {
-        session.answer(ClientSeq(client_seq)).map(|m| m.out_seq.0)
+        fn send(&mut self, in_reply_to: Option<u64>) -> u64 {
+            let report = Report::MassCancelled { orders: 0 };
+            let (cause, reply) = ((LogSeq(1), Epoch(1)), in_reply_to.map(ClientSeq));
+            let messages = &mut self.messages;
+            self.session
+                .send(messages, cause, reply, report, self.max)
+                .1
+        }
+
+        fn answer(&self, client_seq: u64) -> Option<u64> {
+            let answer = self.session.answer(&self.messages, ClientSeq(client_seq));
+            answer.map(|m| m.out_seq.0)
+        }
+
+        fn replay(&self, seen: u64) -> (Vec<u64>, u64) {
+            let (messages, missing) = self.session.replay(&self.messages, OutSeq(seen));
+            (messages.iter().map(|m| m.out_seq.0).collect(), missing)
+        }
     }
 
     #[test]
     fn the_answer_is_the_first_message_that_replies() {
-        let mut session = session();
+        let mut kit = Kit::new(KEPT, 8);
         for in_reply_to in [Some(1), Some(1), None, Some(2)] {
-            send(&mut session, in_reply_to);
+            kit.send(in_reply_to);
         }
-        assert_eq!(answer(&session, 1), Some(1));
-        assert_eq!(answer(&session, 2), Some(4));
-        assert_eq!(answer(&session, 0), None);
-        assert_eq!(answer(&session, 3), None);
+        assert_eq!(kit.answer(1), Some(1));
+        assert_eq!(kit.answer(2), Some(4));
+        assert_eq!(kit.answer(0), None);
+        assert_eq!(kit.answer(3), None);
     }
 
     #[test]
     fn an_answer_that_fell_out_is_not_replaced_by_a_later_message() {
-        let mut session = session();
-        let dropped: u64 = [Some(1), None, None, None, Some(1), Some(2), Some(2)]
-            .map(|in_reply_to| send(&mut session, in_reply_to))
-            .iter()
-            .sum();
+        let mut kit = Kit::new(KEPT, 8);
+        let sent = [Some(1), None, None, None, Some(1), Some(2), Some(2)];
+        let dropped: u64 = sent.map(|in_reply_to| kit.send(in_reply_to)).iter().sum();
         assert_eq!(dropped, 3);
-        assert_eq!(answer(&session, 1), None);
-        assert_eq!(answer(&session, 2), Some(6));
+        assert_eq!(kit.answer(1), None);
+        assert_eq!(kit.answer(2), Some(6));
     }
 
     #[test]
     fn replay_begins_after_what_was_seen_and_tells_what_is_missing() {
-        let mut session = session();
+        let mut kit = Kit::new(KEPT, 8);
         for _ in 0..6 {
-            send(&mut session, None);
+            kit.send(None);
         }
-        let numbers = |seen| {
-            let (messages, missing) = session.replay(OutSeq(seen));
-            (
-                messages.iter().map(|m| m.out_seq.0).collect::<Vec<_>>(),
-                missing,
-            )
-        };
-        assert_eq!(numbers(0), (vec![3, 4, 5, 6], 2));
-        assert_eq!(numbers(2), (vec![3, 4, 5, 6], 0));
-        assert_eq!(numbers(5), (vec![6], 0));
-        assert_eq!(numbers(6), (vec![], 0));
+        assert_eq!(kit.replay(0), (vec![3, 4, 5, 6], 2));
+        assert_eq!(kit.replay(2), (vec![3, 4, 5, 6], 0));
+        assert_eq!(kit.replay(5), (vec![6], 0));
+        assert_eq!(kit.replay(6), (vec![], 0));
+    }
+
+    #[test]
+    fn answers_are_found_across_chunks_and_after_a_restore() {
+        let mut kit = Kit::new(100, 8);
+        for number in 1..=200 {
+            kit.send(Some(number));
+        }
+        let stored = kit.session.stored(&kit.messages);
+        let bytes = postcard::to_stdvec(&stored).unwrap();
+        let mut restored = Kit::new(100, 8);
+        let stored = postcard::from_bytes(&bytes).unwrap();
+        restored.session = Session::restore(stored, &mut restored.messages).unwrap();
+        for kit in [&kit, &restored] {
+            for number in 1..=200 {
+                let expected = (number > 100).then_some(number);
+                assert_eq!(kit.answer(number), expected, "{number}");
+            }
+            assert_eq!(kit.replay(150), ((151..=200).collect(), 0));
+            assert_eq!(kit.replay(0).1, 100);
+        }
+    }
+
+    #[test]
+    fn a_session_without_more_room_drops_its_own_oldest_messages() {
+        for chunks_max in [0, 1, 2] {
+            let mut kit = Kit::new(1_000, chunks_max);
+            let mut dropped = 0;
+            for number in 1..=200 {
+                dropped += kit.send(Some(number));
+                assert_eq!(kit.answer(number), Some(number));
+            }
+            let (kept, missing) = kit.replay(0);
+            assert_eq!(kept.len() as u64 + dropped, 200, "{chunks_max} chunks");
+            assert_eq!(missing, dropped);
+            assert!(kept.len() as u64 <= (chunks_max + 1) * CHUNK);
+        }
     }
 }

@@ -2,18 +2,31 @@
 //!
 //! ```text
 //!   ┌──────────┬────────────────┬────────────────┬──────────────────────┬─────────────────────┐
-//!   │ "TCSTATE"│ SNAPSHOT_FORMAT│ body length    │ body: State, postcard│ XXH3-128 of all     │
+//!   │ "TCSTATE"│ SNAPSHOT_FORMAT│ body length    │ body: Stored, postcard│ XXH3-128 of all     │
 //!   │ 7 bytes  │ u16 LE         │ u64 LE         │                      │ before, 16 bytes BE │
 //!   └──────────┴────────────────┴────────────────┴──────────────────────┴─────────────────────┘
 //! ```
 //!
-//! Equal states have equal snapshots, so replicas may compare them byte by byte.
+//! Equal states have equal snapshots, so replicas may compare them byte by byte. Tables are kept row
+//! by row, so that a restored state uses the same rows from then on; look-ups are built anew.
 
-use crate::{State, Unbalanced};
+use crate::accounts::{Accounts, StoredAccounts};
+use crate::client_ids::{ClientIds, Noted};
+use crate::listing::{Listing, MarketBook};
+use crate::lookup::Lookup;
+use crate::messages::Messages;
+use crate::orders::{Orders, StoredOrders};
+use crate::session::{Session, StoredSession};
+use crate::state::Facts;
+use crate::{Shard, Unbalanced};
+use book::{Resting, StopBook};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use types::{Phase, Price, SymbolDefinition};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Version of the snapshot's form. A change to any type of the state needs a new one.
-pub const SNAPSHOT_FORMAT: u16 = 2;
+pub const SNAPSHOT_FORMAT: u16 = 3;
 
 const MAGIC: &[u8; 7] = b"TCSTATE";
 const HEAD_BYTES: usize = MAGIC.len() + 2 + 8;
@@ -79,7 +92,127 @@ pub enum SnapshotError {
     },
 }
 
-impl State {
+/// A state as a snapshot keeps it.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    facts: Facts,
+    listings: Vec<StoredListing>,
+    accounts: StoredAccounts,
+    sessions: Vec<StoredSession>,
+    orders: StoredOrders,
+    day: u16,
+    client_ids: Vec<Noted>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredListing {
+    definition: SymbolDefinition,
+    phase: Phase,
+    resting: Vec<Resting>,
+    stops: StopBook,
+    last: Option<Price>,
+    previous_close: Option<Price>,
+    market: Option<Price>,
+    awaits_limits: bool,
+}
+
+impl StoredListing {
+    fn of<B: MarketBook>(listing: &Listing<B>) -> Self {
+        let mut resting = Vec::with_capacity(listing.book.len());
+        listing.book.visit(&mut |order| resting.push(*order));
+        Self {
+            definition: listing.definition,
+            phase: listing.phase,
+            resting,
+            stops: listing.stops.clone(),
+            last: listing.last,
+            previous_close: listing.previous_close,
+            market: listing.market,
+            awaits_limits: listing.awaits_limits,
+        }
+    }
+
+    fn restore<B: MarketBook>(self) -> Listing<B> {
+        let mut listing: Listing<B> = Listing::new(self.definition, self.phase);
+        for resting in self.resting {
+            listing.book.rest(resting);
+        }
+        Listing {
+            stops: self.stops,
+            last: self.last,
+            previous_close: self.previous_close,
+            market: self.market,
+            awaits_limits: self.awaits_limits,
+            ..listing
+        }
+    }
+}
+
+impl Stored {
+    fn of<B: MarketBook>(state: &Shard<B>) -> Self {
+        let sessions = state.sessions.iter();
+        let (day, client_ids) = state.client_ids.to_noted();
+        Self {
+            facts: state.facts.clone(),
+            listings: state.listings.iter().map(StoredListing::of).collect(),
+            accounts: state.accounts.stored(),
+            sessions: sessions
+                .map(|session| session.stored(&state.messages))
+                .collect(),
+            orders: state.orders.stored(),
+            day,
+            client_ids,
+        }
+    }
+
+    /// The state; `None` when it is none that an engine can be in.
+    fn restore<B: MarketBook>(self) -> Option<Shard<B>> {
+        let limits = self.facts.limits;
+        let mut listings = Vec::with_capacity(self.listings.len());
+        let mut listing_of = Lookup::with_room(limits.symbols_max as usize);
+        if self.listings.len() as u64 > limits.symbols_max {
+            return None;
+        }
+        for (row, listing) in (0..).zip(self.listings) {
+            let symbol = u64::from(listing.definition.symbol.0);
+            if listing_of.get(symbol).is_some() {
+                return None;
+            }
+            listing_of.insert(symbol, row);
+            listings.push(listing.restore());
+        }
+        let mut messages = Messages::new(&limits);
+        let mut sessions = Vec::with_capacity(limits.sessions_max as usize);
+        let mut session_of = Lookup::with_room(limits.sessions_max as usize);
+        let mut graces = BTreeSet::new();
+        for (row, stored) in (0..).zip(self.sessions) {
+            let session = Session::restore(stored, &mut messages)?;
+            if session_of.get(session.id.0).is_some() || u64::from(row) >= limits.sessions_max {
+                return None;
+            }
+            session_of.insert(session.id.0, row);
+            graces.extend(session.grace_until.map(|until| (until, row)));
+            sessions.push(session);
+        }
+        let room = limits.client_order_ids_max;
+        Some(Shard {
+            accounts: Accounts::restore(&limits, self.accounts)?,
+            orders: Orders::restore(&limits, self.orders)?,
+            client_ids: ClientIds::from_noted(room, self.day, &self.client_ids)?,
+            facts: self.facts,
+            listings,
+            listing_of,
+            sessions,
+            session_of,
+            messages,
+            graces,
+            fills: Vec::new(),
+            auction_fills: Vec::new(),
+        })
+    }
+}
+
+impl<B: MarketBook> Shard<B> {
     /// The state as bytes.
     ///
     /// # Errors
@@ -89,10 +222,11 @@ impl State {
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&SNAPSHOT_FORMAT.to_le_bytes());
         bytes.extend_from_slice(&[0; 8]);
-        let mut bytes =
-            postcard::to_extend(self, bytes).map_err(|error| SnapshotError::Unwritable {
+        let mut bytes = postcard::to_extend(&Stored::of(self), bytes).map_err(|error| {
+            SnapshotError::Unwritable {
                 detail: error.to_string(),
-            })?;
+            }
+        })?;
         let body_length = (bytes.len() - HEAD_BYTES) as u64;
         bytes[HEAD_BYTES - 8..HEAD_BYTES].copy_from_slice(&body_length.to_le_bytes());
         let hash = xxh3_128(&bytes);
@@ -100,7 +234,7 @@ impl State {
         Ok(bytes)
     }
 
-    /// The state that [`State::snapshot`] wrote, checked: content hash, form, and balance.
+    /// The state that [`Shard::snapshot`] wrote, checked: content hash, form, and balance.
     ///
     /// # Errors
     /// [`SnapshotError`] with what was found and what to do.
@@ -129,9 +263,11 @@ impl State {
         if expected != found {
             return Err(SnapshotError::Damaged { expected, found });
         }
-        let state: Self = postcard::from_bytes(body).map_err(|error| SnapshotError::Malformed {
-            detail: error.to_string(),
-        })?;
+        let malformed = |detail| SnapshotError::Malformed { detail };
+        let stored: Stored =
+            postcard::from_bytes(body).map_err(|error| malformed(error.to_string()))?;
+        let state: Self = (stored.restore())
+            .ok_or_else(|| malformed("its tables contradict each other".to_owned()))?;
         state.check_conservation()?;
         Ok(state)
     }

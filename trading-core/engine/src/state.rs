@@ -1,17 +1,23 @@
 //! The state and its one way to change.
 
-use crate::account::Account;
-use crate::history_hash::{Chain, HistoryHash};
-use crate::order::{Order, Orders};
+use crate::accounts::Accounts;
+use crate::client_ids::ClientIds;
+use crate::history_hash::HistoryHash;
+use crate::listing::{Listing, MarketBook};
+use crate::lookup::Lookup;
+use crate::messages::Messages;
+use crate::orders::{Order, Orders};
 use crate::session::Session;
 use crate::{Counters, Limits};
-use book::{Fill, NaiveBook};
+use book::{AuctionFill, Fill};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use types::{
-    AccountId, ClientSeq, Command, Epoch, Event, LogIndex, LogSeq, MaintenanceLease, Money,
-    OrderId, OutSeq, Outbound, Price, Quantity, RejectReason, Report, SessionId, Side, SymbolId,
-    Table, TradeId, UnixMicros,
+    AccountId, AccountTerms, ClientSeq, Command, Epoch, Event, LogIndex, LogSeq, Logon,
+    MaintenanceLease, Money, OrderId, OrderView, OutSeq, Outbound, Phase, Price, Protection,
+    Quantity, RejectReason, Report, SessionId, SymbolDefinition, SymbolId, Table, TradeId,
+    TradingDay, UnixMicros,
 };
 
 /// Where in the log a command stands.
@@ -25,29 +31,6 @@ pub struct EntryContext {
     pub leader_time: UnixMicros,
 }
 
-/// A symbol's rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SymbolRules {
-    /// Prices are multiples of it.
-    pub tick: Price,
-    /// Buy quantities are multiples of it.
-    pub lot: Quantity,
-    /// Lowest accepted price.
-    pub limit_down: Price,
-    /// Highest accepted price.
-    pub limit_up: Price,
-}
-
-impl SymbolRules {
-    /// The worst price inside the day's limits: what a market order goes up or down to.
-    pub(crate) fn worst_price(&self, side: Side) -> Price {
-        match side {
-            Side::Buy => self.limit_up,
-            Side::Sell => self.limit_down,
-        }
-    }
-}
-
 /// What an account holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountView {
@@ -55,10 +38,12 @@ pub struct AccountView {
     pub cash: Money,
     /// Cash set aside for open buys.
     pub cash_frozen: Money,
-    /// Symbol, shares held, and of these set aside for open sells.
+    /// Symbol, shares held, and of these set aside for open sells; by symbol.
     pub positions: Vec<(SymbolId, Quantity, Quantity)>,
-    /// Orders that rest.
+    /// Orders that rest or wait for their trigger.
     pub open_orders: u64,
+    /// What it may trade.
+    pub terms: AccountTerms,
 }
 
 /// An entry that may not come after the last one applied: the log is not one log.
@@ -78,12 +63,6 @@ pub struct StaleEntry {
     pub last_epoch: Epoch,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Listing {
-    pub rules: SymbolRules,
-    pub book: NaiveBook,
-}
-
 /// What came in by opening accounts and never changes by trading.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Totals {
@@ -94,38 +73,57 @@ pub(crate) struct Totals {
 /// The session and number that a command's effects answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Requester {
-    pub session: SessionId,
+    /// The session's row.
+    pub session: u32,
     pub client_seq: ClientSeq,
-    pub account: AccountId,
+    /// The account's row.
+    pub account: u32,
 }
 
-/// The replicated state of one shard.
+/// Facts of the whole shard that a snapshot keeps as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
-    pub(crate) limits: Limits,
-    pub(crate) context: EntryContext,
-    pub(crate) last_seq: LogSeq,
-    pub(crate) chain: Chain,
-    pub(crate) counters: Counters,
-    pub(crate) symbols: BTreeMap<SymbolId, Listing>,
-    pub(crate) accounts: BTreeMap<AccountId, Account>,
-    pub(crate) sessions: BTreeMap<SessionId, Session>,
-    pub(crate) orders: Orders,
-    pub(crate) last_trade: TradeId,
-    pub(crate) maintenance: Option<MaintenanceLease>,
-    pub(crate) totals: Totals,
-    /// Reused between commands, empty between them.
-    #[serde(skip)]
-    pub(crate) fills: Vec<Fill>,
+pub(crate) struct Facts {
+    pub limits: Limits,
+    pub context: EntryContext,
+    pub last_seq: LogSeq,
+    pub hash: HistoryHash,
+    pub counters: Counters,
+    pub last_trade: TradeId,
+    pub maintenance: Option<MaintenanceLease>,
+    pub totals: Totals,
+    pub protection: Protection,
+    /// The last day that was settled.
+    pub settled_day: TradingDay,
+    /// What symbols listed from now on begin with, by board.
+    pub phases: [Phase; 5],
 }
 
-impl Default for State {
+/// The replicated state of one shard, over books of a kind. See [`crate::State`].
+#[derive(Clone)]
+pub struct Shard<B> {
+    pub(crate) facts: Facts,
+    pub(crate) listings: Vec<Listing<B>>,
+    pub(crate) listing_of: Lookup<false>,
+    pub(crate) accounts: Accounts,
+    pub(crate) sessions: Vec<Session>,
+    pub(crate) session_of: Lookup<false>,
+    pub(crate) messages: Messages,
+    pub(crate) orders: Orders,
+    pub(crate) client_ids: ClientIds,
+    /// Sessions that are disconnected and whose orders go, by when.
+    pub(crate) graces: BTreeSet<(UnixMicros, u32)>,
+    /// Reused between commands, empty between them.
+    pub(crate) fills: Vec<Fill>,
+    pub(crate) auction_fills: Vec<AuctionFill>,
+}
+
+impl<B: MarketBook> Default for Shard<B> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl State {
+impl<B: MarketBook> Shard<B> {
     /// The state before the first command, with the default [`Limits`].
     #[must_use]
     pub fn new() -> Self {
@@ -136,100 +134,128 @@ impl State {
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
         Self {
-            limits,
-            context: EntryContext::default(),
-            last_seq: LogSeq(0),
-            chain: Chain::default(),
-            counters: Counters::default(),
-            symbols: BTreeMap::new(),
-            accounts: BTreeMap::new(),
-            sessions: BTreeMap::new(),
-            orders: Orders::default(),
-            last_trade: TradeId(0),
-            maintenance: None,
-            totals: Totals::default(),
+            facts: Facts {
+                limits,
+                context: EntryContext::default(),
+                last_seq: LogSeq(0),
+                hash: HistoryHash::default(),
+                counters: Counters::default(),
+                last_trade: TradeId(0),
+                maintenance: None,
+                totals: Totals::default(),
+                protection: Protection::default(),
+                settled_day: TradingDay(0),
+                phases: [Phase::default(); 5],
+            },
+            listings: Vec::new(),
+            listing_of: Lookup::with_room(limits.symbols_max as usize),
+            accounts: Accounts::new(&limits),
+            sessions: Vec::with_capacity(limits.sessions_max as usize),
+            session_of: Lookup::with_room(limits.sessions_max as usize),
+            messages: Messages::new(&limits),
+            orders: Orders::new(&limits),
+            client_ids: ClientIds::with_room(limits.client_order_ids_max),
+            graces: BTreeSet::new(),
             fills: Vec::new(),
+            auction_fills: Vec::new(),
         }
+    }
+
+    /// Makes the operating system hand out the tables' pages now, so that no command waits for one.
+    /// Takes the memory that [`Limits`] tells. What the state holds does not change.
+    pub fn touch_tables(&mut self) {
+        self.client_ids.touch();
+        self.orders.touch();
+        self.accounts.touch();
     }
 
     /// Whether an entry may come next: neither index nor epoch goes back.
     ///
-    /// The replication layer sees to that; whoever feeds [`State::apply`] asks here once an entry,
+    /// The replication layer sees to that; whoever feeds [`Shard::apply`] asks here once an entry,
     /// so that a fault there stops the replica instead of spreading.
     ///
     /// # Errors
     /// [`StaleEntry`] when it may not.
     pub fn admit(&self, context: EntryContext) -> Result<(), StaleEntry> {
-        if context.epoch >= self.context.epoch && context.index >= self.context.index {
+        let last = self.facts.context;
+        if context.epoch >= last.epoch && context.index >= last.index {
             return Ok(());
         }
         Err(StaleEntry {
             index: context.index,
             epoch: context.epoch,
-            last_index: self.context.index,
-            last_epoch: self.context.epoch,
+            last_index: last.index,
+            last_epoch: last.epoch,
         })
     }
 
+    /// [`Shard::admit`], and takes the entry's bytes into the history hash: once an entry, before
+    /// its commands. All replicas of a shard do so, or none.
+    ///
+    /// # Errors
+    /// [`StaleEntry`] when the entry may not come next; nothing has changed then.
+    pub fn begin_entry(&mut self, context: EntryContext, bytes: &[u8]) -> Result<(), StaleEntry> {
+        self.admit(context)?;
+        self.facts.hash.entry(context, bytes);
+        Ok(())
+    }
+
     /// Applies the next command of the log and appends what it causes.
+    ///
+    /// Once the tables and `events` have grown to their size, a client's requests about limit and
+    /// market orders allocate nothing, as far as the book allocates nothing; logons, control
+    /// records, stop orders and the end of an auction may.
     pub fn apply(&mut self, context: EntryContext, command: &Command, events: &mut Vec<Event>) {
         let first = events.len();
-        self.context = context;
-        self.last_seq.0 += 1;
-        self.counters.commands += 1;
+        self.facts.context = context;
+        self.facts.last_seq.0 += 1;
+        self.facts.counters.commands += 1;
         self.end_expired_maintenance();
+        self.end_expired_graces(events);
         match command {
-            Command::Logon(logon) => self.logon(
-                logon.session,
-                logon.account,
-                logon.last_out_seq_seen,
-                events,
-            ),
-            // Cancel on disconnect is not executed yet, and nothing else waits for these.
-            Command::Disconnect { .. } | Command::Tick => {}
             Command::Client(command) => self.client(command, events),
+            Command::Logon(logon) => self.logon(logon, events),
+            Command::Disconnect { session } => self.disconnect(*session),
+            Command::Tick => {}
             Command::Control(control) => {
-                let outcome = self.control(control);
+                let outcome = self.control(control, events);
                 events.push(Event::Control(outcome));
             }
         }
-        self.chain
-            .extend(context, self.last_seq, command, &events[first..]);
+        self.accounts.assert_nothing_appeared();
+        let seq = self.facts.last_seq;
+        self.facts.hash.command(context, seq, &events[first..]);
     }
 
-    fn logon(&mut self, id: SessionId, account: AccountId, seen: OutSeq, events: &mut Vec<Event>) {
-        events.push(match self.try_logon(id, account, seen) {
+    fn logon(&mut self, logon: &Logon, events: &mut Vec<Event>) {
+        events.push(match self.try_logon(logon) {
             Ok(logged_on) => logged_on,
             Err(reason) => {
-                self.counters.refused += 1;
+                self.facts.counters.refused += 1;
                 Event::LogonRefused {
-                    session: id,
+                    session: logon.session,
                     reason,
                 }
             }
         });
     }
 
-    fn try_logon(
-        &mut self,
-        id: SessionId,
-        account: AccountId,
-        seen: OutSeq,
-    ) -> Result<Event, RejectReason> {
-        if !self.accounts.contains_key(&account) {
-            return Err(RejectReason::UnknownAccount { account });
-        }
-        let known = self.sessions.get(&id);
-        if let Some(owner) = known.map(|session| session.account)
-            && owner != account
+    fn try_logon(&mut self, logon: &Logon) -> Result<Event, RejectReason> {
+        let (id, account, seen) = (logon.session, logon.account, logon.last_out_seq_seen);
+        let account_row = self.accounts.row_of(account);
+        let account_row = account_row.ok_or(RejectReason::UnknownAccount { account })?;
+        let known = self.session_of.get(id.0);
+        let session = known.map(|row| &self.sessions[row as usize]);
+        if let Some(owner) = session.map(|session| session.account)
+            && owner != account_row
         {
             return Err(RejectReason::SessionOfAnotherAccount {
                 session: id,
-                owner,
+                owner: self.accounts.at(owner).id,
                 account,
             });
         }
-        let last = known.map_or(OutSeq(0), Session::last_out_seq);
+        let last = session.map_or(OutSeq(0), Session::last_out_seq);
         if seen > last {
             return Err(RejectReason::OutSeqAhead {
                 session: id,
@@ -237,16 +263,15 @@ impl State {
                 last,
             });
         }
-        if known.is_none() {
-            let max = self.limits.sessions_max;
-            bounded(Table::Sessions, self.sessions.len(), max)?;
-            self.counters.sessions += 1;
-        }
-        let session = self
-            .sessions
-            .entry(id)
-            .or_insert_with(|| Session::new(id, account));
-        let (replay, replay_missing) = session.replay(seen);
+        let row = match known {
+            Some(row) => row,
+            None => self.open_session(id, account_row)?,
+        };
+        self.end_grace(row);
+        let session = &mut self.sessions[row as usize];
+        session.trader = logon.trader;
+        session.cancel_on_disconnect_ms = logon.cancel_on_disconnect_ms;
+        let (replay, replay_missing) = session.replay(&self.messages, seen);
         Ok(Event::LoggedOn {
             session: id,
             next_client_seq: session.next_client_seq,
@@ -256,136 +281,213 @@ impl State {
         })
     }
 
+    fn open_session(&mut self, id: SessionId, account: u32) -> Result<u32, RejectReason> {
+        let max = self.facts.limits.sessions_max;
+        bounded(Table::Sessions, self.sessions.len() as u64, max)?;
+        let row = self.sessions.len() as u32;
+        let session = Session::new(id, account, &mut self.messages);
+        self.sessions.push(session);
+        self.session_of.insert(id.0, row);
+        self.facts.counters.sessions += 1;
+        Ok(row)
+    }
+
     /// Numbers a message to a session, keeps it for replay and emits it.
     pub(crate) fn send(
         &mut self,
-        to: SessionId,
+        to: u32,
         in_reply_to: Option<ClientSeq>,
         report: Report,
         events: &mut Vec<Event>,
     ) {
-        let cause = (self.last_seq, self.context.epoch);
-        let messages_max = self.limits.replay_messages_max;
-        let session = self
-            .sessions
-            .get_mut(&to)
-            .expect("a session that entered an order stays");
-        let (message, dropped) = session.send(cause, in_reply_to, report, messages_max);
-        self.counters.replay_dropped += dropped;
+        let cause = (self.facts.last_seq, self.facts.context.epoch);
+        let max = self.facts.limits.replay_messages_max;
+        let session = &mut self.sessions[to as usize];
+        let (message, dropped) = session.send(&mut self.messages, cause, in_reply_to, report, max);
+        self.facts.counters.replay_dropped += dropped;
         events.push(Event::ToSession(message));
     }
 
     /// Tells the session that entered an order what happened to it.
     pub(crate) fn report(
         &mut self,
-        order: OrderId,
+        order: u32,
         requester: Option<Requester>,
         report: Report,
         events: &mut Vec<Event>,
     ) {
-        let owner = self.orders.known(order).session;
+        let owner = self.orders.at(order).session;
         let in_reply_to = requester
             .filter(|requester| requester.session == owner)
             .map(|requester| requester.client_seq);
         self.send(owner, in_reply_to, report, events);
     }
 
-    pub(crate) fn account_of(&mut self, order: &Order) -> &mut Account {
-        self.accounts
-            .get_mut(&order.account)
-            .expect("an account that has an order stays open")
+    pub(crate) fn listing_row(&self, symbol: SymbolId) -> Option<u32> {
+        self.listing_of.get(symbol.0.into())
     }
 
-    pub(crate) fn book_of(&mut self, symbol: SymbolId) -> &mut NaiveBook {
-        let listing = self.symbols.get_mut(&symbol);
-        &mut listing
-            .expect("a symbol that has an order stays listed")
-            .book
+    pub(crate) fn listing(&self, row: u32) -> &Listing<B> {
+        &self.listings[row as usize]
+    }
+
+    pub(crate) fn listing_mut(&mut self, row: u32) -> &mut Listing<B> {
+        &mut self.listings[row as usize]
+    }
+
+    pub(crate) fn view_of(&self, order: &Order) -> OrderView {
+        let account = self.accounts.at(order.account).id;
+        let symbol = self.listing(order.symbol).definition.symbol;
+        crate::orders::view(order, account, symbol)
     }
 
     /// The number of the last command applied.
     #[must_use]
     pub fn last_seq(&self) -> LogSeq {
-        self.last_seq
+        self.facts.last_seq
     }
 
     /// The entry, epoch and time of the last command applied.
     #[must_use]
     pub fn last_entry(&self) -> EntryContext {
-        self.context
+        self.facts.context
     }
 
-    /// The running hash of all commands and events.
+    /// The running hash of all entries and events.
     #[must_use]
     pub fn history_hash(&self) -> HistoryHash {
-        self.chain.hash()
+        self.facts.hash
     }
 
     /// What has been counted.
     #[must_use]
     pub fn counters(&self) -> &Counters {
-        &self.counters
+        &self.facts.counters
     }
 
     /// The maintenance lease that stands at the time of the last command.
     #[must_use]
     pub fn maintenance(&self) -> Option<&MaintenanceLease> {
-        self.maintenance.as_ref()
+        self.facts.maintenance.as_ref()
+    }
+
+    /// How well the log is protected, as the leader last recorded it.
+    #[must_use]
+    pub fn protection(&self) -> Protection {
+        self.facts.protection
+    }
+
+    /// The last trading day that was settled; 0 before the first.
+    #[must_use]
+    pub fn settled_day(&self) -> TradingDay {
+        self.facts.settled_day
     }
 
     /// The number that a session's next request must carry; `None` before its first logon.
     #[must_use]
     pub fn next_client_seq(&self, session: SessionId) -> Option<ClientSeq> {
-        Some(self.sessions.get(&session)?.next_client_seq)
+        Some(self.session(session)?.next_client_seq)
     }
 
     /// The account that a session trades for; `None` before its first logon.
     #[must_use]
     pub fn account_of_session(&self, session: SessionId) -> Option<AccountId> {
-        Some(self.sessions.get(&session)?.account)
+        Some(self.accounts.at(self.session(session)?.account).id)
     }
 
     /// A message that is still kept for replay.
     #[must_use]
-    pub fn message(&self, session: SessionId, out_seq: OutSeq) -> Option<&Outbound> {
-        self.sessions.get(&session)?.message(out_seq)
+    pub fn message(&self, session: SessionId, out_seq: OutSeq) -> Option<Outbound> {
+        self.session(session)?.message(&self.messages, out_seq)
+    }
+
+    fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(self.session_of.get(id.0)? as usize)
     }
 
     /// The bounds in force.
     #[must_use]
     pub fn limits(&self) -> &Limits {
-        &self.limits
+        &self.facts.limits
     }
 
-    /// A symbol's rules.
+    /// A symbol as it is listed.
     #[must_use]
-    pub fn symbol_rules(&self, symbol: SymbolId) -> Option<SymbolRules> {
-        self.symbols.get(&symbol).map(|listing| listing.rules)
+    pub fn symbol(&self, symbol: SymbolId) -> Option<&SymbolDefinition> {
+        Some(&self.listing(self.listing_row(symbol)?).definition)
+    }
+
+    /// All listed symbols, in the order in which they were listed first.
+    pub fn symbols(&self) -> impl Iterator<Item = &SymbolDefinition> {
+        self.listings.iter().map(|listing| &listing.definition)
+    }
+
+    /// The phase that a symbol is in.
+    #[must_use]
+    pub fn phase(&self, symbol: SymbolId) -> Option<Phase> {
+        Some(self.listing(self.listing_row(symbol)?).phase)
+    }
+
+    /// The price of a symbol's last trade; `None` before its first, and for unlisted symbols.
+    #[must_use]
+    pub fn last_price(&self, symbol: SymbolId) -> Option<Price> {
+        self.listing(self.listing_row(symbol)?).last
     }
 
     /// A symbol's book.
     #[must_use]
-    pub fn book(&self, symbol: SymbolId) -> Option<&NaiveBook> {
-        self.symbols.get(&symbol).map(|listing| &listing.book)
+    pub fn book(&self, symbol: SymbolId) -> Option<&B> {
+        Some(&self.listing(self.listing_row(symbol)?).book)
+    }
+
+    /// An order that is open, or closed not long ago.
+    #[must_use]
+    pub fn order(&self, order: OrderId) -> Option<OrderView> {
+        let row = self.orders.row_of(order)?;
+        Some(self.view_of(self.orders.at(row)))
     }
 
     /// What an account holds.
     #[must_use]
     pub fn account(&self, account: AccountId) -> Option<AccountView> {
-        let account = self.accounts.get(&account)?;
-        let positions = account.positions.iter();
+        let account = self.accounts.at(self.accounts.row_of(account)?);
+        let mut positions: Vec<_> = self
+            .accounts
+            .positions_of(account)
+            .map(|position| {
+                let symbol = self.listing(position.symbol).definition.symbol;
+                (symbol, position.held, position.frozen)
+            })
+            .collect();
+        positions.sort_unstable();
         Some(AccountView {
             cash: account.cash,
             cash_frozen: account.cash_frozen,
-            positions: positions.map(|(s, p)| (*s, p.held, p.frozen)).collect(),
-            open_orders: account.open.len() as u64,
+            positions,
+            open_orders: account.open_orders.into(),
+            terms: account.terms,
         })
     }
 }
 
+/// Equal states go on equally: they have equal snapshots.
+impl<B: MarketBook> PartialEq for Shard<B> {
+    fn eq(&self, other: &Self) -> bool {
+        matches!((self.snapshot(), other.snapshot()), (Ok(one), Ok(two)) if one == two)
+    }
+}
+
+impl<B> fmt::Debug for Shard<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shard")
+            .field("facts", &self.facts)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Refuses one more of something that has a bound.
-pub(crate) fn bounded(table: Table, present: usize, max: u64) -> Result<(), RejectReason> {
-    if (present as u64) < max {
+pub(crate) fn bounded(table: Table, present: u64, max: u64) -> Result<(), RejectReason> {
+    if present < max {
         return Ok(());
     }
     Err(RejectReason::Full { table, max })

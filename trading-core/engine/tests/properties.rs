@@ -19,7 +19,7 @@ fn limits() -> Limits {
         orders_max: 50,
         quantity_max: 1_000,
         replay_messages_max: 6,
-        ..Limits::default()
+        ..Limits::small()
     }
 }
 

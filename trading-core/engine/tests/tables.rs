@@ -37,7 +37,7 @@ const SHARES: u64 = 1_000;
 
 impl Market {
     fn new() -> Self {
-        Self::with_limits(Limits::default())
+        Self::with_limits(Limits::small())
     }
 
     fn with_limits(limits: Limits) -> Self {
@@ -98,7 +98,7 @@ impl Market {
         let next = self.state.next_client_seq(SessionId(session)).unwrap();
         self.numbered(session, next.0, request)
             .iter()
-            .map(told)
+            .filter_map(told)
             .collect()
     }
 
@@ -160,9 +160,10 @@ fn replace(original: &str, replacement: &str, quantity: u64, price: i64) -> Requ
     }
 }
 
-/// `session: what happened`, with a `*` on the answer to the request.
-fn told(event: &Event) -> String {
-    match event {
+/// `session: what happened`, with a `*` on the answer to the request. Trades are told by their fills.
+fn told(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Trade(_) => return None,
         Event::ToSession(message) => {
             let mark = if message.in_reply_to.is_some() {
                 "*"
@@ -175,7 +176,7 @@ fn told(event: &Event) -> String {
             received, expected, ..
         } => format!("gap: {received}, expected {expected}"),
         other => format!("{other:?}"),
-    }
+    })
 }
 
 fn report(report: &Report) -> String {
@@ -637,7 +638,7 @@ fn a_request_sent_again_gets_the_answer_of_the_first_time() {
                 [Event::Duplicate {
                     session: SessionId(1),
                     client_seq: ClientSeq(client_seq),
-                    original: Some(answer.clone()),
+                    original: Some(*answer),
                 }]
             );
         }
@@ -705,7 +706,7 @@ fn a_logon_gets_what_was_missed_and_the_next_numbers() {
 fn a_logon_says_how_many_messages_are_no_longer_kept() {
     let mut market = Market::with_limits(Limits {
         replay_messages_max: 2,
-        ..Limits::default()
+        ..Limits::small()
     });
     for name in ["a", "b", "c", "d", "e"] {
         market.ask(1, sell(name, 100, TEN));
@@ -743,7 +744,7 @@ fn bounds_of_the_engine_refuse_and_lose_nothing() {
     let mut market = Market::with_limits(Limits {
         orders_per_account_max: 3,
         open_orders_per_account_max: 2,
-        ..Limits::default()
+        ..Limits::small()
     });
     market.ask(1, sell("a", 100, TEN));
     market.ask(1, sell("b", 100, TEN));

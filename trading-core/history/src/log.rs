@@ -127,13 +127,14 @@ impl Log {
         if batch.is_empty() {
             return Ok(());
         }
-        let batch = decode_batch(batch).map_err(|source| ReplayError::Entry { index, source })?;
+        let bytes = batch;
+        let batch = decode_batch(bytes).map_err(|source| ReplayError::Entry { index, source })?;
         let context = EntryContext {
             epoch,
             index,
             leader_time: batch.leader_time,
         };
-        self.state.admit(context)?;
+        self.state.begin_entry(context, bytes)?;
         let mut events = Vec::new();
         for command in &batch.commands {
             events.clear();

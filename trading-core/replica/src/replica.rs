@@ -537,7 +537,7 @@ impl Replica {
             index,
             leader_time: batch.leader_time,
         };
-        self.state.admit(context)?;
+        self.state.begin_entry(context, &entry.data)?;
         self.highest_time = self.highest_time.max(batch.leader_time);
         let answers = self.serving() && entry.term == self.node.raft.term;
         outcome

@@ -1,0 +1,99 @@
+//! A listed symbol: its rules, its phase, its book, and what its market did last.
+
+use book::{AuctionRule, Band, Book, FastBook, NaiveBook, StopBook, TieBreak};
+use std::fmt::Debug;
+use types::{Exchange, Phase, Price, SymbolDefinition};
+
+/// A book that the engine can run: it is made for a symbol, and told when the symbol changes.
+pub trait MarketBook: Book + Clone + Debug {
+    /// An empty book for a symbol.
+    fn for_symbol(definition: &SymbolDefinition) -> Self;
+
+    /// The symbol's rules are others now; what rests stays as it is.
+    fn symbol_changed(&mut self, _definition: &SymbolDefinition) {}
+}
+
+impl MarketBook for FastBook {
+    fn for_symbol(definition: &SymbolDefinition) -> Self {
+        Self::with_band(band(definition))
+    }
+
+    fn symbol_changed(&mut self, definition: &SymbolDefinition) {
+        self.set_band(Some(band(definition)));
+    }
+}
+
+fn band(definition: &SymbolDefinition) -> Band {
+    Band {
+        low: definition.limit_down,
+        high: definition.limit_up,
+        tick: definition.tick,
+    }
+}
+
+impl MarketBook for NaiveBook {
+    fn for_symbol(_: &SymbolDefinition) -> Self {
+        Self::default()
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Listing<B> {
+    pub definition: SymbolDefinition,
+    pub phase: Phase,
+    pub book: B,
+    pub stops: StopBook,
+    /// The price of the last trade.
+    pub last: Option<Price>,
+    pub previous_close: Option<Price>,
+    /// The last price of the market outside, as a feed tells it.
+    pub market: Option<Price>,
+    /// No limits of the new day have come since a day was settled.
+    pub awaits_limits: bool,
+}
+
+impl<B: MarketBook> Listing<B> {
+    pub(crate) fn new(definition: SymbolDefinition, phase: Phase) -> Self {
+        Self {
+            definition,
+            phase,
+            book: B::for_symbol(&definition),
+            stops: StopBook::default(),
+            last: None,
+            previous_close: None,
+            market: None,
+            awaits_limits: false,
+        }
+    }
+
+    /// The worst price inside the day's limits: what a market order goes up or down to.
+    pub(crate) fn worst_price(&self, side: types::Side) -> Price {
+        match side {
+            types::Side::Buy => self.definition.limit_up,
+            types::Side::Sell => self.definition.limit_down,
+        }
+    }
+
+    /// How a call auction that ends in this phase finds its price.
+    pub(crate) fn auction_rule(&self, ending: Phase) -> AuctionRule {
+        let tie = match self.definition.board.exchange() {
+            Exchange::Shanghai | Exchange::Beijing => TieBreak::Middle,
+            Exchange::Shenzhen => {
+                let known = match ending {
+                    Phase::ClosingCall => self.last.or(self.previous_close),
+                    _ => self.previous_close.or(self.last),
+                };
+                let between =
+                    i64::midpoint(self.definition.limit_down.0, self.definition.limit_up.0);
+                // Without any price known, the middle of the day's limits is the close before.
+                TieBreak::Nearest {
+                    reference: known.unwrap_or(Price(between)),
+                }
+            }
+        };
+        AuctionRule {
+            tick: self.definition.tick,
+            tie,
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Orders as the engine remembers them: rows that are used again, found by number.
+//!
+//! ```text
+//!   new ──► row ──► rests or waits ──► closed ──► the last `closed_orders_kept` ──► free row
+//!                                            (can be asked for by status)     (the next new order)
+//! ```
+//! Numbers are never used again; rows are, the latest freed first, so that what is worked on stays
+//! small and memory does not grow with the orders of a day.
+
+use crate::Limits;
+use crate::lookup::Lookup;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use types::{
+    ClOrdId, OrderId, OrderState, OrderView, Price, Quantity, SelfTradePrevention, Side,
+    TimeInForce,
+};
+
+/// "No row", in links between rows.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// Where an order's open shares are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Stands {
+    /// Nowhere: it is on its way through the book, or closed.
+    Nowhere,
+    /// In its symbol's book.
+    InBook,
+    /// Outside, until its trigger is reached.
+    Waiting,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub id: OrderId,
+    /// The id it goes by now; earlier ones still find it.
+    pub cl_ord_id: ClOrdId,
+    pub side: Side,
+    pub state: OrderState,
+    pub stands: Stands,
+    pub time_in_force: TimeInForce,
+    pub self_trade_prevention: SelfTradePrevention,
+    pub post_only: bool,
+    /// A stop that becomes a market order, not a limit order.
+    pub becomes_market: bool,
+    /// The session's row: who entered it, and hears of it.
+    pub session: u32,
+    /// The account's row.
+    pub account: u32,
+    /// The symbol's row.
+    pub symbol: u32,
+    /// The row of what the account holds of the symbol.
+    pub position: u32,
+    /// The account's open orders before and behind it.
+    pub before: u32,
+    pub behind: u32,
+    /// The worst price it takes; what a buy has frozen a share at.
+    pub price: Price,
+    pub quantity: Quantity,
+    pub filled: Quantity,
+    pub display: Option<Quantity>,
+}
+
+impl Order {
+    /// Shares that are still open, in the book, outside of it, or on their way through it.
+    pub(crate) fn remaining(&self) -> Quantity {
+        match self.state {
+            OrderState::Open => Quantity(self.quantity.0 - self.filled.0),
+            OrderState::Filled | OrderState::Cancelled | OrderState::Rejected => Quantity(0),
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == OrderState::Open
+    }
+}
+
+/// What a status request shows, with the ids of the rows that the order names.
+pub(crate) fn view(order: &Order, account: types::AccountId, symbol: types::SymbolId) -> OrderView {
+    OrderView {
+        cl_ord_id: order.cl_ord_id,
+        order_id: order.id,
+        account,
+        symbol,
+        side: order.side,
+        state: order.state,
+        quantity: order.quantity,
+        filled: order.filled,
+        remaining: order.remaining(),
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Orders {
+    rows: Vec<Order>,
+    by_id: Lookup<true>,
+    free: Vec<u32>,
+    /// Oldest first.
+    closed: VecDeque<u32>,
+    closed_kept: usize,
+    last: OrderId,
+}
+
+/// The table as a snapshot keeps it: rows stay where they are, so that a restored state goes on
+/// with the same ones.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StoredOrders {
+    rows: Vec<Order>,
+    free: Vec<u32>,
+    closed: Vec<u32>,
+    last: OrderId,
+}
+
+impl Orders {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let closed_kept = limits.closed_orders_kept as usize;
+        let rows = limits.orders_max as usize + closed_kept + 1;
+        Self {
+            rows: Vec::with_capacity(rows),
+            by_id: Lookup::with_room(rows),
+            free: Vec::with_capacity(rows),
+            closed: VecDeque::with_capacity(closed_kept + 1),
+            closed_kept,
+            last: OrderId(0),
+        }
+    }
+
+    /// Orders that are not closed.
+    pub(crate) fn open(&self) -> u64 {
+        (self.rows.len() - self.free.len() - self.closed.len()) as u64
+    }
+
+    /// The number that the next order gets.
+    pub(crate) fn next_id(&self) -> OrderId {
+        OrderId(self.last.0 + 1)
+    }
+
+    /// Puts an order in a row. Its number is [`Orders::next_id`].
+    pub(crate) fn insert(&mut self, order: Order) -> u32 {
+        self.last = order.id;
+        let row = match self.free.pop() {
+            Some(row) => {
+                self.rows[row as usize] = order;
+                row
+            }
+            None => {
+                self.rows.push(order);
+                (self.rows.len() - 1) as u32
+            }
+        };
+        self.by_id.insert(order.id.0, row);
+        row
+    }
+
+    pub(crate) fn row_of(&self, id: OrderId) -> Option<u32> {
+        self.by_id.get(id.0)
+    }
+
+    /// The row of an order that the engine itself has in a book.
+    pub(crate) fn known_row(&self, id: OrderId) -> u32 {
+        self.row_of(id).expect("an order that rests has a row")
+    }
+
+    pub(crate) fn at(&self, row: u32) -> &Order {
+        &self.rows[row as usize]
+    }
+
+    pub(crate) fn at_mut(&mut self, row: u32) -> &mut Order {
+        &mut self.rows[row as usize]
+    }
+
+    /// Gives a closed order's row up, once as many others have closed after it as are kept.
+    pub(crate) fn retire(&mut self, row: u32) {
+        self.closed.push_back(row);
+        if self.closed.len() > self.closed_kept
+            && let Some(oldest) = self.closed.pop_front()
+        {
+            self.by_id.remove(self.rows[oldest as usize].id.0);
+            self.free.push(oldest);
+        }
+    }
+
+    /// Every open order's row, in the order of their numbers; linear, for what is rare.
+    pub(crate) fn open_rows(&self) -> Vec<u32> {
+        let is_open = |row: &u32| {
+            let order = self.at(*row);
+            order.is_open() && self.row_of(order.id) == Some(*row)
+        };
+        let mut rows: Vec<u32> = (0..self.rows.len() as u32).filter(is_open).collect();
+        rows.sort_unstable_by_key(|row| self.at(*row).id);
+        rows
+    }
+
+    pub(crate) fn stored(&self) -> StoredOrders {
+        StoredOrders {
+            rows: self.rows.clone(),
+            free: self.free.clone(),
+            closed: self.closed.iter().copied().collect(),
+            last: self.last,
+        }
+    }
+
+    /// The table that was stored; `None` when it is none that [`Orders::stored`] wrote.
+    pub(crate) fn restore(limits: &Limits, stored: StoredOrders) -> Option<Self> {
+        let mut orders = Self::new(limits);
+        if stored.rows.len() > orders.rows.capacity() || stored.closed.len() > orders.closed_kept {
+            return None;
+        }
+        let mut is_free = vec![false; stored.rows.len()];
+        for row in &stored.free {
+            *is_free.get_mut(*row as usize)? = true;
+        }
+        let in_range = |row: &u32| (*row as usize) < stored.rows.len();
+        if !stored.closed.iter().all(in_range) {
+            return None;
+        }
+        for (row, order) in stored.rows.iter().enumerate() {
+            if !is_free[row] {
+                if orders.by_id.get(order.id.0).is_some() {
+                    return None;
+                }
+                orders.by_id.insert(order.id.0, row as u32);
+            }
+        }
+        orders.rows.extend(stored.rows);
+        orders.free.extend(stored.free);
+        orders.closed.extend(stored.closed);
+        orders.last = stored.last;
+        Some(orders)
+    }
+
+    pub(crate) fn touch(&mut self) {
+        self.by_id.touch();
+    }
+}
