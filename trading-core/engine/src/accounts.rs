@@ -28,6 +28,8 @@ pub(crate) struct Position {
     pub next: u32,
     pub held: Quantity,
     pub frozen: Quantity,
+    /// The row of what the day moved of it, once the day did.
+    pub flow: u32,
 }
 
 impl Position {
@@ -48,6 +50,11 @@ pub(crate) struct Account {
     pub last_open: u32,
     pub open_orders: u32,
     pub first_position: u32,
+    /// Cash when the last day was settled, with what came and went since other than by trades.
+    pub settled_cash: Money,
+    /// Paid and earned since then, by the trades.
+    pub paid: Money,
+    pub earned: Money,
 }
 
 impl Account {
@@ -120,6 +127,10 @@ impl Accounts {
         &mut self.rows[row as usize]
     }
 
+    pub(crate) fn rows(&self) -> &[Account] {
+        &self.rows
+    }
+
     pub(crate) fn rows_mut(&mut self) -> &mut [Account] {
         &mut self.rows
     }
@@ -136,6 +147,9 @@ impl Accounts {
             last_open: NONE,
             open_orders: 0,
             first_position: NONE,
+            settled_cash: cash,
+            paid: Money(0),
+            earned: Money(0),
         });
         self.by_id.insert(id.0, row);
         row
@@ -167,6 +181,7 @@ impl Accounts {
             next: owner.first_position,
             held: Quantity(0),
             frozen: Quantity(0),
+            flow: NONE,
         });
         owner.first_position = row;
         self.position_of.insert(pair(account, symbol), row);
@@ -319,6 +334,7 @@ mod tests {
             quantity: Quantity(100),
             filled: Quantity(0),
             display: None,
+            entered: types::UnixMicros(0),
         }
     }
 

@@ -120,6 +120,7 @@ impl<B: MarketBook> Shard<B> {
             let symbol = self.listing(position.symbol).definition.symbol;
             *shares.entry(symbol).or_default() += u128::from(position.held.0);
         }
+        cash.0 += self.facts.transfers.in_transit().0;
         let opened = self.facts.totals.cash;
         if cash != opened {
             return Err(Unbalanced::Cash { held: cash, opened });

@@ -1,23 +1,26 @@
 //! What a request must satisfy before anything changes. Pure: reads the state, yields what the
-//! execution needs, or the first reason against it.
+//! execution needs, or the first reason against it. The fifteen checks are in [`crate::risk`]; what an
+//! order is called, and which symbol and phase it comes to, is found out here.
 //!
 //! ```text
 //!   101 session ─► (number: Duplicate, SequenceGap) ─► 105 account active ─► 201 id unused
-//!   ─► 202 order known ─► 203 open ─► 301 symbol ─► 106 board ─► 302 zero ─► 303 lot ─► 304 most
+//!   ─► 202 order known ─► 203 open ─► 301 symbol ─► 106 board ─► 803 kill switch ─► 302 zero ─► 303 lot ─► 304 most
 //!   ─► 305 above filled ─► 306 terms ─► 307 display ─► 801 phase ─► 802 cancelling
-//!   ─► 401 tick ─► 402 day's limits ─► 403 trigger ─► 501 cash ─► 502 position
+//!   ─► 401 tick ─► 402 day's limits ─► 403 trigger ─► 404 … 707 the rest of the fifteen checks
 //!   ─► 601 orders a day ─► 602 tables
 //! ```
 
 use crate::Shard;
-use crate::accounts::Account;
+use crate::accounts::{Account, amount};
 use crate::client_ids::Place;
 use crate::listing::{Listing, MarketBook};
-use crate::orders::{Order, Stands};
+use crate::orders::{NONE, Order, Stands};
 use crate::phase::{Taking, rules_of};
-use crate::state::bounded;
+use crate::risk::{self, Ask, Funds, Ticket};
+use crate::state::{Requester, bounded};
 use crate::trade::{Pass, Rest};
 use book::Remainder;
+use rules::{Quotes, Settlement};
 use std::num::NonZeroU8;
 use types::{
     ClOrdId, MarketStyle, Money, NewOrder, OrderKind, Price, Quantity, RejectReason, Side,
@@ -64,27 +67,20 @@ pub(crate) struct CheckedReplace {
     pub remaining: Quantity,
 }
 
-/// What an order sets aside, next to what it had set aside before.
-struct Need {
-    side: Side,
-    symbol: u32,
-    price: Price,
-    quantity: Quantity,
-    frozen_before: (Price, Quantity),
-}
-
 impl<B: MarketBook> Shard<B> {
     pub(crate) fn check_new(
-        &self,
-        account: u32,
+        &mut self,
+        requester: Requester,
         new: &NewOrder,
     ) -> Result<CheckedNew, RejectReason> {
+        let account = requester.account;
         let owner = self.active(account)?;
         let id_slot = self.unused(account, new.cl_ord_id)?;
         let symbol = self.known_listing(new.symbol)?;
         let listing = self.listing(symbol);
         check_board(owner, listing)?;
-        self.check_quantity(listing, new.side, new.quantity)?;
+        self.check_stopped(requester, symbol, new.side)?;
+        self.check_quantity(account, symbol, new.side, new.quantity, Quantity(0))?;
         check_terms(new)?;
         check_display(listing, new)?;
         let (price, entry) = entry(listing, new)?;
@@ -92,14 +88,16 @@ impl<B: MarketBook> Shard<B> {
         if let Entry::Waits { trigger } = entry {
             check_trigger(listing, new.side, trigger)?;
         }
-        let need = Need {
+        let ask = Ask {
             side: new.side,
-            symbol,
-            price,
             quantity: new.quantity,
-            frozen_before: (Price(0), Quantity(0)),
+            open: new.quantity,
+            price,
+            market: market_style(new),
+            has_protection: has_protection(new),
         };
-        self.check_funds(account, &need)?;
+        self.check_risk(requester, symbol, ask, (Price(0), Quantity(0)))?;
+        let owner = self.accounts.at(account);
         self.check_room(owner)?;
         bounded(
             Table::Orders,
@@ -129,19 +127,22 @@ impl<B: MarketBook> Shard<B> {
     }
 
     pub(crate) fn check_replace(
-        &self,
-        account: u32,
+        &mut self,
+        requester: Requester,
         original: ClOrdId,
         replacement: ClOrdId,
         price: Price,
         quantity: Quantity,
     ) -> Result<CheckedReplace, RejectReason> {
-        let owner = self.active(account)?;
+        let account = requester.account;
+        self.active(account)?;
         let id_slot = self.unused(account, replacement)?;
         let row = self.find_open(account, original)?;
-        let order = self.orders.at(row);
+        let order = *self.orders.at(row);
         let listing = self.listing(order.symbol);
-        self.check_quantity(listing, order.side, quantity)?;
+        self.check_stopped(requester, order.symbol, order.side)?;
+        let open_before = order.remaining();
+        self.check_quantity(account, order.symbol, order.side, quantity, open_before)?;
         if quantity <= order.filled {
             return Err(RejectReason::QuantityNotAboveFilled {
                 quantity,
@@ -158,15 +159,16 @@ impl<B: MarketBook> Shard<B> {
         check_may_cancel(listing)?;
         check_price(listing, price)?;
         let remaining = Quantity(quantity.0 - order.filled.0);
-        let need = Need {
+        let ask = Ask {
             side: order.side,
-            symbol: order.symbol,
+            quantity,
+            open: remaining,
             price,
-            quantity: remaining,
-            frozen_before: (order.price, order.remaining()),
+            market: None,
+            has_protection: false,
         };
-        self.check_funds(account, &need)?;
-        self.check_room(owner)?;
+        self.check_risk(requester, order.symbol, ask, (order.price, open_before))?;
+        self.check_room(self.accounts.at(account))?;
         Ok(CheckedReplace {
             order: row,
             id_slot,
@@ -225,20 +227,45 @@ impl<B: MarketBook> Shard<B> {
         }
     }
 
+    /// Check 2 comes before the form of an order is looked at; see [`crate::risk`].
+    fn check_stopped(
+        &self,
+        requester: Requester,
+        symbol: u32,
+        side: Side,
+    ) -> Result<(), RejectReason> {
+        let account = self.accounts.at(requester.account).id;
+        let trader = self.sessions[requester.session as usize].trader;
+        let symbol = self.listing(symbol).definition.symbol;
+        match self
+            .facts
+            .risk
+            .switches
+            .stops(account, trader, symbol, side)
+        {
+            Some(scope) => Err(RejectReason::KillSwitchOn { scope }),
+            None => Ok(()),
+        }
+    }
+
+    /// How many shares: by the rules of the board once they are loaded, else by the definition.
     fn check_quantity(
         &self,
-        listing: &Listing<B>,
+        account: u32,
+        symbol: u32,
         side: Side,
         quantity: Quantity,
+        open_before: Quantity,
     ) -> Result<(), RejectReason> {
-        if quantity.0 == 0 {
-            return Err(RejectReason::QuantityZero { quantity });
-        }
-        // Odd shares come from dividends and splits: they may be sold, not bought.
-        let lot = listing.definition.lot;
-        if side == Side::Buy && !quantity.0.is_multiple_of(lot.0) {
-            return Err(RejectReason::QuantityOffLot { quantity, lot });
-        }
+        let before = if side == Side::Sell {
+            open_before
+        } else {
+            Quantity(0)
+        };
+        let sellable = Quantity(self.sellable(account, symbol).0 + before.0);
+        let day = self.facts.risk.day_rules(symbol);
+        let lot = self.listing(symbol).definition.lot;
+        risk::check_lot(day, lot, side, quantity, sellable)?;
         let max = Quantity(self.facts.limits.quantity_max);
         if quantity > max {
             return Err(RejectReason::QuantityAboveMax { quantity, max });
@@ -246,31 +273,95 @@ impl<B: MarketBook> Shard<B> {
         Ok(())
     }
 
-    fn check_funds(&self, account: u32, need: &Need) -> Result<(), RejectReason> {
-        let (price_before, quantity_before) = need.frozen_before;
-        match need.side {
-            Side::Buy => {
-                let needed = need.price.times(need.quantity).unwrap_or(Money(i64::MAX));
-                let before = price_before.times(quantity_before).unwrap_or_default();
-                let available = Money(self.accounts.at(account).cash_free().0 + before.0);
-                if needed > available {
-                    return Err(RejectReason::InsufficientCash { needed, available });
+    /// What an account may sell of a symbol now.
+    fn sellable(&self, account: u32, symbol: u32) -> Quantity {
+        let Some(row) = self.accounts.position_row(account, symbol) else {
+            return Quantity(0);
+        };
+        let position = self.accounts.position(row);
+        let day = self.facts.risk.day_rules(symbol);
+        let waits = day.is_some_and(|day| day.settlement == Settlement::NextDay);
+        let waiting = if waits {
+            self.facts.clearing.bought_today(position)
+        } else {
+            Quantity(0)
+        };
+        Quantity(position.free().0.saturating_sub(waiting.0))
+    }
+
+    /// Checks 1 to 14; `before` is the price and the open shares of the order that it replaces.
+    fn check_risk(
+        &mut self,
+        requester: Requester,
+        symbol: u32,
+        ask: Ask,
+        before: (Price, Quantity),
+    ) -> Result<(), RejectReason> {
+        let account = requester.account;
+        let owner = *self.accounts.at(account);
+        let listing = self.listing(symbol);
+        let amount_before = amount(before.0, before.1);
+        let (cash_before, shares_before) = match ask.side {
+            Side::Buy => (amount_before, 0),
+            Side::Sell => (0, before.1.0),
+        };
+        let held = self.accounts.position_row(account, symbol);
+        let held = held.map_or(Quantity(0), |row| self.accounts.position(row).held);
+        let funds = Funds {
+            cash: Money(owner.cash_free().0 + cash_before),
+            sellable: Quantity(self.sellable(account, symbol).0 + shares_before),
+            held,
+            open_amount: Money(owner.cash_frozen.0 - cash_before),
+            meets_owner: self.meets_owner(account, symbol, &ask),
+        };
+        let quotes = Quotes {
+            best_bid: listing.book.best(Side::Buy),
+            best_ask: listing.book.best(Side::Sell),
+            last: listing.market.or(listing.last),
+            previous_close: listing.previous_close,
+        };
+        let (definition, phase) = (listing.definition, listing.phase);
+        let trader = self.sessions[requester.session as usize].trader;
+        let (of_account, of_symbol, switches, conduct) = self.facts.risk.parts(account, symbol);
+        risk::check(&mut Ticket {
+            now: self.facts.context.leader_time,
+            account: owner.id,
+            trader,
+            definition: &definition,
+            ask,
+            phase,
+            quotes,
+            funds,
+            terms: owner.terms,
+            of_account,
+            of_symbol,
+            switches,
+            conduct,
+        })
+    }
+
+    /// Whether an order of another account of the same owner stands that this one would trade with.
+    fn meets_owner(&self, account: u32, symbol: u32, ask: &Ask) -> bool {
+        let linked = self.facts.risk.linked_to(account);
+        linked
+            .iter()
+            .filter(|other| **other != account)
+            .any(|other| {
+                let mut next = self.accounts.at(*other).first_open;
+                while next != NONE {
+                    let own = self.orders.at(next);
+                    let crosses = match ask.side {
+                        Side::Buy => own.price <= ask.price,
+                        Side::Sell => own.price >= ask.price,
+                    };
+                    let stands = own.symbol == symbol && own.stands == Stands::InBook;
+                    if stands && own.side != ask.side && crosses {
+                        return true;
+                    }
+                    next = own.behind;
                 }
-            }
-            Side::Sell => {
-                let row = self.accounts.position_row(account, need.symbol);
-                let free = row.map_or(Quantity(0), |row| self.accounts.position(row).free());
-                let available = Quantity(free.0 + quantity_before.0);
-                if need.quantity > available {
-                    return Err(RejectReason::InsufficientPosition {
-                        symbol: self.listing(need.symbol).definition.symbol,
-                        needed: need.quantity,
-                        available,
-                    });
-                }
-            }
-        }
-        Ok(())
+                false
+            })
     }
 
     fn check_room(&self, owner: &Account) -> Result<(), RejectReason> {
@@ -295,6 +386,23 @@ fn check_board<B: MarketBook>(owner: &Account, listing: &Listing<B>) -> Result<(
         account: owner.id,
         board,
     })
+}
+
+fn market_style(new: &NewOrder) -> Option<MarketStyle> {
+    match new.kind {
+        OrderKind::Market { style, .. } => Some(style),
+        _ => None,
+    }
+}
+
+fn has_protection(new: &NewOrder) -> bool {
+    matches!(
+        new.kind,
+        OrderKind::Market {
+            protection: Some(_),
+            ..
+        }
+    )
 }
 
 /// Whether the order's terms go together.

@@ -8,6 +8,7 @@ use crate::phase::{Taking, rules_of};
 use crate::session::Arrival;
 use crate::state::Requester;
 use book::{Ending, Outcome, Replacement, Stop};
+use surveillance::{AccountSlot, Act};
 use types::{
     CancelCause, ClOrdId, ClientCommand, Event, NewOrder, OrderState, Price, Quantity,
     RejectReason, Report, Request, SymbolId,
@@ -55,6 +56,11 @@ impl<B: MarketBook> Shard<B> {
     }
 
     fn request(&mut self, requester: Requester, request: &Request, events: &mut Vec<Event>) {
+        if !matches!(request, Request::Status { .. }) {
+            self.watch(Act::Requested {
+                account: AccountSlot(requester.account),
+            });
+        }
         let (named, result) = match request {
             Request::New(new) => (Some(new.cl_ord_id), self.new_order(requester, new, events)),
             Request::Cancel { original } => {
@@ -111,7 +117,7 @@ impl<B: MarketBook> Shard<B> {
         new: &NewOrder,
         events: &mut Vec<Event>,
     ) -> Result<(), RejectReason> {
-        let checked = self.check_new(requester.account, new)?;
+        let checked = self.check_new(requester, new)?;
         let row = self.accept(requester, new, &checked);
         let order_id = self.orders.at(row).id;
         let accepted = Report::Accepted {
@@ -163,12 +169,14 @@ impl<B: MarketBook> Shard<B> {
             quantity: new.quantity,
             filled: Quantity(0),
             display: new.display,
+            entered: self.facts.context.leader_time,
         };
         let slot = checked.id_slot;
         self.client_ids.note(slot, account, new.cl_ord_id, order.id);
         self.accounts.at_mut(account).ids_today += 1;
         self.accounts.freeze(&order, checked.price, new.quantity);
         self.facts.counters.orders_accepted += 1;
+        self.count_order(account);
         self.orders.insert(order)
     }
 
@@ -179,6 +187,7 @@ impl<B: MarketBook> Shard<B> {
         events: &mut Vec<Event>,
     ) -> Result<(), RejectReason> {
         let row = self.check_cancel(requester.account, original)?;
+        self.count_cancel(row);
         let report = self.take_out(row, CancelCause::Requested);
         self.answer_about(requester, row, report, events);
         self.orders.retire(row);
@@ -194,7 +203,7 @@ impl<B: MarketBook> Shard<B> {
         events: &mut Vec<Event>,
     ) -> Result<(), RejectReason> {
         let account = requester.account;
-        let checked = self.check_replace(account, original, replacement, price, quantity)?;
+        let checked = self.check_replace(requester, original, replacement, price, quantity)?;
         let row = checked.order;
         let before = *self.orders.at(row);
         self.client_ids
@@ -316,6 +325,9 @@ impl<B: MarketBook> Shard<B> {
             next = order.behind;
             let listing = self.listing(order.symbol);
             if is_chosen(order) && check_may_cancel(listing).is_ok() {
+                if cause == CancelCause::MassCancel {
+                    self.count_cancel(row);
+                }
                 self.expel(row, cause, events);
                 cancelled += 1;
             }

@@ -5,10 +5,12 @@
 use crate::Shard;
 use crate::listing::{Listing, MarketBook};
 use crate::state::bounded;
+use crate::transfer::UnderWay;
+use surveillance::AccountSlot;
 use types::{
-    AccountId, AccountTerms, Control, ControlOutcome, Event, MaintenanceLease, Money, Price,
-    Quantity, ReferencePrice, RejectReason, ReplicaId, SymbolDefinition, SymbolId, Table,
-    Unexecuted, UnixMicros,
+    AccountId, AccountLimits, AccountTerms, Control, ControlOutcome, Event, MaintenanceLease,
+    Money, Price, Quantity, ReferencePrice, RejectReason, ReplicaId, SymbolDefinition, SymbolId,
+    Table, UnixMicros,
 };
 
 impl<B: MarketBook> Shard<B> {
@@ -42,13 +44,32 @@ impl<B: MarketBook> Shard<B> {
                 self.facts.protection = *protection;
                 Ok(ControlOutcome::Done)
             }
-            Control::KillSwitch { .. }
-            | Control::LoadRules { .. }
-            | Control::TransferOut { .. }
-            | Control::TransferIn { .. }
-            | Control::TransferDone { .. } => Err(RejectReason::NotExecuted {
-                what: Unexecuted::ControlRecord,
+            Control::KillSwitch { scope, mode } => self.kill_switch(*scope, *mode, events),
+            Control::LoadRules { document } => self.load_rules(document),
+            Control::TransferOut {
+                transfer,
+                account,
+                amount,
+                to,
+            } => self.transfer_out(UnderWay {
+                transfer: *transfer,
+                account: *account,
+                amount: *amount,
+                to: *to,
             }),
+            Control::TransferIn {
+                transfer,
+                account,
+                amount,
+                from,
+            } => self.transfer_in(*transfer, *account, *amount, *from),
+            Control::TransferDone { transfer } => Ok(self.transfer_done(*transfer)),
+            Control::SetAccountLimits { account, limits } => self.set_limits(*account, *limits),
+            Control::RestrictSymbol {
+                symbol,
+                account,
+                is_restricted,
+            } => self.restrict(*symbol, *account, *is_restricted),
         };
         result.unwrap_or_else(|reason| {
             self.facts.counters.refused += 1;
@@ -69,6 +90,7 @@ impl<B: MarketBook> Shard<B> {
             let listing = self.listing_mut(row);
             listing.definition = definition;
             listing.book.symbol_changed(&definition);
+            self.facts.risk.redefine(row, &definition);
             self.apply_new_limits(row, events);
             return Ok(ControlOutcome::Done);
         }
@@ -78,6 +100,7 @@ impl<B: MarketBook> Shard<B> {
         self.listing_of
             .insert(symbol.0.into(), self.listings.len() as u32);
         self.listings.push(Listing::new(definition, phase));
+        self.facts.risk.list(&definition);
         self.facts.counters.symbols += 1;
         Ok(ControlOutcome::Done)
     }
@@ -129,6 +152,7 @@ impl<B: MarketBook> Shard<B> {
         let rows = (self.accounts.positions_count() + positions.len()) as u64;
         bounded(Table::Positions, rows, limits.positions_max + 1)?;
         let row = self.accounts.open(account, cash);
+        self.facts.risk.open_account();
         for (symbol, held) in positions {
             let listing = self.listing_row(*symbol).ok_or(unsound)?;
             let position = self.accounts.position_row_or_new(row, listing);
@@ -148,6 +172,38 @@ impl<B: MarketBook> Shard<B> {
         let row = self.accounts.row_of(account);
         let row = row.ok_or(RejectReason::UnknownAccount { account })?;
         self.accounts.at_mut(row).terms = terms;
+        self.facts.risk.declare(row, terms.owner);
+        self.facts
+            .surveillance
+            .declare(AccountSlot(row), terms.owner);
+        Ok(ControlOutcome::Done)
+    }
+
+    fn set_limits(
+        &mut self,
+        account: AccountId,
+        limits: AccountLimits,
+    ) -> Result<ControlOutcome, RejectReason> {
+        let row = self.accounts.row_of(account);
+        let row = row.ok_or(RejectReason::UnknownAccount { account })?;
+        self.facts.risk.account_mut(row).limits = limits;
+        Ok(ControlOutcome::Done)
+    }
+
+    fn restrict(
+        &mut self,
+        symbol: SymbolId,
+        account: Option<AccountId>,
+        is_restricted: bool,
+    ) -> Result<ControlOutcome, RejectReason> {
+        let listing = self.known_listing(symbol)?;
+        let Some(account) = account else {
+            self.facts.risk.symbol_mut(listing).is_restricted = is_restricted;
+            return Ok(ControlOutcome::Done);
+        };
+        let row = self.accounts.row_of(account);
+        let row = row.ok_or(RejectReason::UnknownAccount { account })?;
+        (self.facts.risk.account_mut(row)).restrict(symbol, is_restricted);
         Ok(ControlOutcome::Done)
     }
 

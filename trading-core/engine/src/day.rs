@@ -1,6 +1,7 @@
 //! The end of a trading day: what was only good for it expires, and the next one begins.
 
 use crate::Shard;
+use crate::clearing::SettledDay;
 use crate::client_ids::Place;
 use crate::listing::MarketBook;
 use crate::phase::may_be_crossed;
@@ -17,12 +18,16 @@ impl<B: MarketBook> Shard<B> {
         if day <= self.facts.settled_day {
             return Ok(ControlOutcome::Done);
         }
+        let tally = self.reconcile();
+        let tally = tally.map_err(|account| RejectReason::DayUnreconciled { day, account })?;
+        let mut expired = 0;
         let mut stay = Vec::new();
         for row in self.orders.open_rows() {
             match self.orders.at(row).time_in_force {
                 TimeInForce::GoodTillCancel => stay.push(row),
                 TimeInForce::Day | TimeInForce::ImmediateOrCancel | TimeInForce::FillOrKill => {
                     self.expel(row, CancelCause::EndOfDay, events);
+                    expired += 1;
                 }
             }
         }
@@ -43,6 +48,11 @@ impl<B: MarketBook> Shard<B> {
             listing.awaits_limits = true;
         }
         self.facts.settled_day = day;
+        self.begin_day(SettledDay {
+            day,
+            tally,
+            expired,
+        });
         Ok(ControlOutcome::Done)
     }
 

@@ -30,12 +30,13 @@
 //!   and buffers have grown; see [`Shard::apply`].
 //!
 //! # Not here yet
-//! Shares bought can be sold at once (no T+1), no fees, no kill switch, rate or concentration checks,
-//! no transfers between shards, no trading at a fixed price after hours.
+//! Fees are data and are not charged; no trading at a fixed price after hours; orders outside a cage
+//! that holds them are treated as inside it.
 
 mod accounts;
 mod audit;
 mod check;
+mod clearing;
 mod client;
 mod client_ids;
 mod control;
@@ -49,18 +50,23 @@ mod lookup;
 mod messages;
 mod orders;
 mod phase;
+pub mod risk;
 mod session;
 mod snapshot;
 mod state;
 mod trade;
+mod transfer;
+mod watch;
 
 pub use audit::Unbalanced;
+pub use clearing::{DayTally, SettledDay};
 pub use counters::Counters;
 pub use history_hash::HistoryHash;
 pub use limits::Limits;
 pub use listing::MarketBook;
 pub use snapshot::{SNAPSHOT_FORMAT, SnapshotError};
 pub use state::{AccountView, EntryContext, Shard, StaleEntry};
+pub use transfer::{REMEMBERED as TRANSFERS_REMEMBERED, UnderWay};
 
 /// The replicated state of one shard.
 pub type State = Shard<book::FastBook>;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// | --- | --- | --- | --- |
 /// | client order ids | 68 | 8,000,000 | 544 MB |
 /// | open orders | 176 + 32 | 1,000,000 | 208 MB |
-/// | accounts | 72 + 32 | 1,000,000 | 104 MB |
+/// | accounts | 96 + 32 | 1,000,000 | 128 MB |
 /// | positions | 32 + 32 | 4,000,000 | 256 MB |
 /// | kept messages | 112 | 20,000 × 32 + 2,097,152 | 307 MB |
 ///

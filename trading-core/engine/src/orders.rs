@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use types::{
     ClOrdId, OrderId, OrderState, OrderView, Price, Quantity, SelfTradePrevention, Side,
-    TimeInForce,
+    TimeInForce, UnixMicros,
 };
 
 /// "No row", in links between rows.
@@ -59,6 +59,8 @@ pub(crate) struct Order {
     pub quantity: Quantity,
     pub filled: Quantity,
     pub display: Option<Quantity>,
+    /// When it was accepted.
+    pub entered: UnixMicros,
 }
 
 impl Order {

@@ -1,18 +1,22 @@
 //! The state and its one way to change.
 
 use crate::accounts::Accounts;
+use crate::clearing::Clearing;
 use crate::client_ids::ClientIds;
 use crate::history_hash::HistoryHash;
 use crate::listing::{Listing, MarketBook};
 use crate::lookup::Lookup;
 use crate::messages::Messages;
 use crate::orders::{Order, Orders};
+use crate::risk::Risk;
 use crate::session::Session;
+use crate::transfer::Transfers;
 use crate::{Counters, Limits};
 use book::{AuctionFill, Fill};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use surveillance::{Finding, Surveillance};
 use types::{
     AccountId, AccountTerms, ClientSeq, Command, Epoch, Event, LogIndex, LogSeq, Logon,
     MaintenanceLease, Money, OrderId, OrderView, OutSeq, Outbound, Phase, Price, Protection,
@@ -96,6 +100,10 @@ pub(crate) struct Facts {
     pub settled_day: TradingDay,
     /// What symbols listed from now on begin with, by board.
     pub phases: [Phase; 5],
+    pub risk: Risk,
+    pub clearing: Clearing,
+    pub transfers: Transfers,
+    pub surveillance: Surveillance,
 }
 
 /// The replicated state of one shard, over books of a kind. See [`crate::State`].
@@ -115,6 +123,7 @@ pub struct Shard<B> {
     /// Reused between commands, empty between them.
     pub(crate) fills: Vec<Fill>,
     pub(crate) auction_fills: Vec<AuctionFill>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl<B: MarketBook> Default for Shard<B> {
@@ -146,6 +155,10 @@ impl<B: MarketBook> Shard<B> {
                 protection: Protection::default(),
                 settled_day: TradingDay(0),
                 phases: [Phase::default(); 5],
+                risk: Risk::default(),
+                clearing: Clearing::default(),
+                transfers: Transfers::default(),
+                surveillance: Surveillance::default(),
             },
             listings: Vec::new(),
             listing_of: Lookup::with_room(limits.symbols_max as usize),
@@ -158,6 +171,7 @@ impl<B: MarketBook> Shard<B> {
             graces: BTreeSet::new(),
             fills: Vec::new(),
             auction_fills: Vec::new(),
+            findings: Vec::new(),
         }
     }
 
@@ -223,6 +237,7 @@ impl<B: MarketBook> Shard<B> {
             }
         }
         self.accounts.assert_nothing_appeared();
+        self.raise_alerts(command, events);
         let seq = self.facts.last_seq;
         self.facts.hash.command(context, seq, &events[first..]);
     }
@@ -375,12 +390,6 @@ impl<B: MarketBook> Shard<B> {
     #[must_use]
     pub fn protection(&self) -> Protection {
         self.facts.protection
-    }
-
-    /// The last trading day that was settled; 0 before the first.
-    #[must_use]
-    pub fn settled_day(&self) -> TradingDay {
-        self.facts.settled_day
     }
 
     /// The number that a session's next request must carry; `None` before its first logon.

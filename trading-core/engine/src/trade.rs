@@ -139,6 +139,7 @@ impl<B: MarketBook> Shard<B> {
         let made = self.settle_side(second, trade_id, price, quantity);
         self.report(second, None, made, events);
         let (one, other) = (self.trade_side(first), self.trade_side(second));
+        self.tally([first, second], price, quantity);
         let order = self.orders.at(first);
         let in_auction =
             self.orders.at(second).stands == Stands::InBook && order.stands == Stands::InBook;
@@ -156,6 +157,8 @@ impl<B: MarketBook> Shard<B> {
             taker: (!in_auction).then_some(order.side),
             time: self.facts.context.leader_time,
         }));
+        let taker = (!in_auction).then_some(self.orders.at(first).side);
+        self.watch_trade([first, second], price, quantity, taker);
     }
 
     fn trade_side(&self, row: u32) -> TradeSide {
@@ -304,6 +307,9 @@ impl<B: MarketBook> Shard<B> {
 
     /// Ends an order that has open shares: gives back what they had frozen.
     pub(crate) fn close(&mut self, row: u32, cause: CancelCause) -> Report {
+        if cause == CancelCause::SelfTrade {
+            self.watch_self_trade(row);
+        }
         let order = self.orders.at_mut(row);
         let open = order.remaining();
         self.accounts.release(order, order.price, open);

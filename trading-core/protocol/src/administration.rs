@@ -5,9 +5,9 @@ use crate::admin::control_request::Body as Asked;
 use crate::bad_field::{BadField, from_one};
 use crate::control_words as words;
 use types::{
-    AccountId, AccountTerms, Boards, Control, ControlOutcome, Epoch, LogIndex, MaintenanceLease,
-    Money, OwnerId, Price, Quantity, ReplicaId, ShardId, SymbolDefinition, SymbolId, TradingDay,
-    TransferId, UnixMicros,
+    AccountId, AccountLimits, AccountTerms, Boards, Control, ControlOutcome, Epoch, LogIndex,
+    MaintenanceLease, Money, OwnerId, Price, Quantity, ReplicaId, ShardId, SymbolDefinition,
+    SymbolId, TradingDay, TransferId, UnixMicros,
 };
 
 /// Reads a control request.
@@ -100,6 +100,18 @@ fn read_account_control(asked: &Asked) -> Result<Control, BadField> {
         },
         Asked::TransferDone(done) => Control::TransferDone {
             transfer: TransferId(from_one("transfer_done.transfer", done.transfer)?),
+        },
+        Asked::SetAccountLimits(set) => Control::SetAccountLimits {
+            account: AccountId(from_one("set_account_limits.account", set.account)?),
+            limits: AccountLimits {
+                order_amount_max: Money(set.order_amount_max),
+                open_amount_max: Money(set.open_amount_max),
+            },
+        },
+        Asked::RestrictSymbol(restrict) => Control::RestrictSymbol {
+            symbol: SymbolId(restrict.symbol),
+            account: (restrict.account != 0).then_some(AccountId(restrict.account)),
+            is_restricted: restrict.is_restricted,
         },
         other => {
             let text = format!("{other:?} is not accepted here: it is about no account");
@@ -209,6 +221,22 @@ pub fn control_request(control: &Control) -> admin::ControlRequest {
             account: account.0,
             amount: amount.0,
             from_shard: from.0.into(),
+        }),
+        Control::SetAccountLimits { account, limits } => {
+            Asked::SetAccountLimits(admin::SetAccountLimits {
+                account: account.0,
+                order_amount_max: limits.order_amount_max.0,
+                open_amount_max: limits.open_amount_max.0,
+            })
+        }
+        Control::RestrictSymbol {
+            symbol,
+            account,
+            is_restricted,
+        } => Asked::RestrictSymbol(admin::RestrictSymbol {
+            symbol: symbol.0,
+            account: account.map_or(0, |account| account.0),
+            is_restricted: *is_restricted,
         }),
         Control::TransferDone { transfer } => Asked::TransferDone(admin::TransferDone {
             transfer: transfer.0,
@@ -325,6 +353,7 @@ mod tests {
             KillMode::Off,
             KillMode::RejectNew,
             KillMode::CancelAndReject,
+            KillMode::CloseOnly,
         ]);
         let reference =
             prop::sample::select(vec![ReferencePrice::PreviousClose, ReferencePrice::Market]);
@@ -379,6 +408,22 @@ mod tests {
                     }
                 }
             }),
+            (1_u64.., any::<i64>(), any::<i64>()).prop_map(|(account, order, open)| {
+                Control::SetAccountLimits {
+                    account: AccountId(account),
+                    limits: AccountLimits {
+                        order_amount_max: Money(order),
+                        open_amount_max: Money(open),
+                    },
+                }
+            }),
+            (any::<u32>(), any::<Option<u64>>(), any::<bool>()).prop_map(
+                |(symbol, account, is_restricted)| Control::RestrictSymbol {
+                    symbol: SymbolId(symbol),
+                    account: account.filter(|account| *account > 0).map(AccountId),
+                    is_restricted,
+                }
+            ),
             (1_u64..).prop_map(|transfer| Control::TransferDone {
                 transfer: TransferId(transfer)
             }),

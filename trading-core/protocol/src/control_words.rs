@@ -159,6 +159,7 @@ pub(crate) fn read_kill_switch(
         admin::KillMode::Off => KillMode::Off,
         admin::KillMode::RejectNew => KillMode::RejectNew,
         admin::KillMode::CancelAndReject => KillMode::CancelAndReject,
+        admin::KillMode::CloseOnly => KillMode::CloseOnly,
     };
     Ok((scope, mode))
 }
@@ -177,6 +178,7 @@ pub(crate) fn kill_switch(scope: KillScope, mode: KillMode) -> admin::KillSwitch
         KillMode::Off => admin::KillMode::Off,
         KillMode::RejectNew => admin::KillMode::RejectNew,
         KillMode::CancelAndReject => admin::KillMode::CancelAndReject,
+        KillMode::CloseOnly => admin::KillMode::CloseOnly,
     };
     admin::KillSwitch {
         scope: Some(scope),

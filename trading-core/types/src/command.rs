@@ -365,6 +365,22 @@ pub enum Control {
         /// How well.
         protection: Protection,
     },
+    /// Sets the house's limits of an account.
+    SetAccountLimits {
+        /// The account.
+        account: AccountId,
+        /// Its limits from now on.
+        limits: AccountLimits,
+    },
+    /// Puts a symbol on a list that may not be traded, or takes it off.
+    RestrictSymbol {
+        /// The symbol.
+        symbol: SymbolId,
+        /// Whose list; none for everyone's.
+        account: Option<AccountId>,
+        /// On it, or off it.
+        is_restricted: bool,
+    },
 }
 
 /// A symbol as it is listed.
@@ -401,6 +417,25 @@ impl SymbolDefinition {
             limit_down,
             limit_up,
             float: Quantity(0),
+        }
+    }
+}
+
+/// The house's limits of one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountLimits {
+    /// Largest price × quantity of one order.
+    pub order_amount_max: Money,
+    /// Largest sum of all open buys.
+    pub open_amount_max: Money,
+}
+
+impl Default for AccountLimits {
+    /// No limit.
+    fn default() -> Self {
+        Self {
+            order_amount_max: Money(i64::MAX),
+            open_amount_max: Money(i64::MAX),
         }
     }
 }

@@ -24,8 +24,8 @@ mod sharding;
 
 pub use codec::{CodecError, decode_batch, encode_batch};
 pub use command::{
-    AccountTerms, Batch, ClientCommand, Command, Control, Logon, MarketStyle, NewOrder, OrderKind,
-    Request, SelfTradePrevention, Side, SymbolDefinition, TimeInForce,
+    AccountLimits, AccountTerms, Batch, ClientCommand, Command, Control, Logon, MarketStyle,
+    NewOrder, OrderKind, Request, SelfTradePrevention, Side, SymbolDefinition, TimeInForce,
 };
 pub use event::{
     CancelCause, ControlOutcome, Event, MaintenanceLease, OrderState, OrderView, Outbound, Report,

@@ -2,8 +2,8 @@
 //! that names the field, the value and what would be accepted.
 
 use crate::{
-    AccountId, Board, ClOrdId, KillScope, Money, OutSeq, Phase, Price, Quantity, SessionId, Side,
-    SymbolId, TradingDay, TransferId,
+    AccountId, Board, ClOrdId, KillScope, MarketStyle, Money, OutSeq, Phase, Price, Quantity,
+    SessionId, Side, SymbolId, TradingDay, TransferId,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -368,6 +368,117 @@ pub enum RejectReason {
         /// What.
         what: Unexecuted,
     },
+    /// The board takes no such market order.
+    #[error("a market order {style:?} is not accepted on {board:?}: use a style of the board")]
+    MarketStyleNotAccepted {
+        /// The style.
+        style: MarketStyle,
+        /// The board.
+        board: Board,
+    },
+    /// The board wants the worst price of a market order.
+    #[error("a market order {style:?} needs a protection price on this board")]
+    ProtectionNeeded {
+        /// The style.
+        style: MarketStyle,
+    },
+    /// The quantity does not follow the board's lot rule.
+    #[error(
+        "quantity {quantity} is not accepted: use at least {minimum} shares in steps of {step}; \
+         what is left over of a position is sold in one order"
+    )]
+    QuantityOffRule {
+        /// The quantity.
+        quantity: Quantity,
+        /// Fewest shares.
+        minimum: Quantity,
+        /// The step from there on.
+        step: Quantity,
+    },
+    /// Price times quantity is above the account's limit.
+    #[error("{amount} yuan are not accepted: one order of this account may reach {max} yuan")]
+    AmountAboveMax {
+        /// Price times quantity.
+        amount: Money,
+        /// The most.
+        max: Money,
+    },
+    /// It would trade with an order of the same account in a call auction.
+    #[error("account {account} has an order in {symbol} that this one would trade with: cancel it")]
+    WouldTradeWithItself {
+        /// The account.
+        account: AccountId,
+        /// The symbol.
+        symbol: SymbolId,
+    },
+    /// The account asks too fast.
+    #[error(
+        "account {account} orders too fast: accepted are {per_second} a second and {burst} at once"
+    )]
+    RateExceeded {
+        /// The account.
+        account: AccountId,
+        /// Sustained.
+        per_second: u32,
+        /// At once.
+        burst: u32,
+    },
+    /// The same order came too often in a row.
+    #[error(
+        "the same order came more than {repeats_max} times again within {window_ms} ms each: is it \
+         meant?"
+    )]
+    RepeatedOrder {
+        /// Repetitions that are accepted.
+        repeats_max: u32,
+        /// Within this time.
+        window_ms: u32,
+    },
+    /// The account cancels too much.
+    #[error("account {account} has cancelled {cancels} of {orders} orders today: none are taken")]
+    CancelRatioReached {
+        /// The account.
+        account: AccountId,
+        /// Cancelled.
+        cancels: u32,
+        /// Of so many.
+        orders: u32,
+    },
+    /// The account would hold too much of a symbol.
+    #[error("{would_hold} of {float} shares of {symbol} would be too many in one hand")]
+    ConcentrationReached {
+        /// The symbol.
+        symbol: SymbolId,
+        /// What the account would hold.
+        would_hold: Quantity,
+        /// Shares that float.
+        float: Quantity,
+    },
+    /// Too much would be open at the same time.
+    #[error("{open} yuan of open buys are not accepted: this account may have {max} yuan")]
+    ExposureAboveMax {
+        /// What would be open.
+        open: Money,
+        /// The most.
+        max: Money,
+    },
+    /// The symbol is on a list that may not be traded.
+    #[error("{symbol} is restricted: ask compliance")]
+    SymbolRestricted {
+        /// The symbol.
+        symbol: SymbolId,
+    },
+    /// Balances are not what the day's trades make of the balances before.
+    #[error(
+        "trading_day {day} is not settled: account {account} does not hold what its trades make of \
+         what it held before; stop trading and compare"
+    )]
+    DayUnreconciled {
+        /// The day.
+        day: TradingDay,
+        /// The first account that differs.
+        account: AccountId,
+    },
 }
 
 /// A word of the log that is understood and not executed.
@@ -412,6 +523,10 @@ impl RejectReason {
             Self::TermsContradict { .. } => 306,
             Self::DisplayQuantity { .. } => 307,
             Self::NotExecuted { .. } => 309,
+            Self::MarketStyleNotAccepted { .. } => 310,
+            Self::ProtectionNeeded { .. } => 311,
+            Self::QuantityOffRule { .. } => 312,
+            Self::AmountAboveMax { .. } => 313,
             Self::PriceOffTick { .. } => 401,
             Self::PriceOutsideLimits { .. } => 402,
             Self::TriggerReached { .. } => 403,
@@ -420,6 +535,13 @@ impl RejectReason {
             Self::InsufficientPosition { .. } => 502,
             Self::TooManyOrders { .. } => 601,
             Self::Full { .. } => 602,
+            Self::WouldTradeWithItself { .. } => 701,
+            Self::RateExceeded { .. } => 702,
+            Self::RepeatedOrder { .. } => 703,
+            Self::CancelRatioReached { .. } => 704,
+            Self::ConcentrationReached { .. } => 705,
+            Self::ExposureAboveMax { .. } => 706,
+            Self::SymbolRestricted { .. } => 707,
             Self::PhaseRefusesOrder { .. } => 801,
             Self::PhaseRefusesCancel { .. } => 802,
             Self::KillSwitchOn { .. } => 803,
@@ -430,6 +552,7 @@ impl RejectReason {
             Self::RulesUnreadable { .. } => 906,
             Self::SettleDayRules { .. } => 907,
             Self::PhaseRules { .. } => 908,
+            Self::DayUnreconciled { .. } => 909,
         }
     }
 }

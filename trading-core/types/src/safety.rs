@@ -27,6 +27,8 @@ pub enum KillMode {
     RejectNew,
     /// The same, and what rests is cancelled at once.
     CancelAndReject,
+    /// Only sells are accepted: they close what is held. What rests stays.
+    CloseOnly,
 }
 
 /// What surveillance noticed. An alert stops nothing by itself.

@@ -1,0 +1,199 @@
+//! The tables that the checks look into: one record an account, one a symbol, by the engine's rows.
+
+use super::Switches;
+use rules::{Conduct, DayRules, RuleSet};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use surveillance::TokenBucket;
+use types::{
+    AccountLimits, OwnerId, Price, Quantity, Side, SymbolDefinition, SymbolId, TradingDay,
+    UnixMicros,
+};
+
+/// What an account asked for last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastAsk {
+    pub symbol: SymbolId,
+    pub side: Side,
+    pub price: Price,
+    pub quantity: Quantity,
+}
+
+/// What the checks remember of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountRisk {
+    /// The house's limits.
+    pub limits: AccountLimits,
+    /// Symbols that it may not trade; most have none.
+    restricted: Option<Box<BTreeSet<SymbolId>>>,
+    /// Orders accepted today.
+    pub orders: u32,
+    /// Of these, taken back at its request.
+    pub cancels: u32,
+    pub(crate) bucket: TokenBucket,
+    pub(crate) last_ask: Option<LastAsk>,
+    pub(crate) last_ask_at: UnixMicros,
+    pub(crate) repeats: u32,
+}
+
+impl AccountRisk {
+    /// Whether the account may not trade a symbol.
+    #[must_use]
+    pub fn restricts(&self, symbol: SymbolId) -> bool {
+        let list = self.restricted.as_ref();
+        list.is_some_and(|list| list.contains(&symbol))
+    }
+
+    /// Puts a symbol on the account's list, or takes it off.
+    pub(crate) fn restrict(&mut self, symbol: SymbolId, is_restricted: bool) {
+        let list = self.restricted.get_or_insert_default();
+        if is_restricted {
+            list.insert(symbol);
+        } else {
+            list.remove(&symbol);
+        }
+        self.restricted.take_if(|list| list.is_empty());
+    }
+
+    /// Forgets the day; limits and lists stay.
+    fn begin_day(&mut self) {
+        self.orders = 0;
+        self.cancels = 0;
+        self.last_ask = None;
+        self.repeats = 0;
+    }
+}
+
+/// What the checks know of a symbol beside its definition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SymbolRisk {
+    /// Nobody may trade it.
+    pub is_restricted: bool,
+    /// The rules of its board on this day, once they are loaded.
+    pub day: Option<DayRules>,
+}
+
+/// All that the checks remember.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Risk {
+    /// The rules in force.
+    pub(crate) rules: Option<RuleSet>,
+    /// The day that they are judged by.
+    day: Option<TradingDay>,
+    /// Its levels of conduct.
+    conduct: Option<Conduct>,
+    pub(crate) switches: Switches,
+    accounts: Vec<AccountRisk>,
+    symbols: Vec<SymbolRisk>,
+    definitions: Vec<SymbolDefinition>,
+    /// Accounts, by row, of owners that are declared.
+    owned: BTreeMap<OwnerId, Vec<u32>>,
+    owner_of: BTreeMap<u32, OwnerId>,
+}
+
+impl Risk {
+    /// Makes the record of an account that is opened now: its row is the next.
+    pub(crate) fn open_account(&mut self) {
+        self.accounts.push(AccountRisk::default());
+    }
+
+    /// Makes the record of a symbol that is listed now: its row is the next.
+    pub(crate) fn list(&mut self, definition: &SymbolDefinition) {
+        self.symbols.push(SymbolRisk::default());
+        self.definitions.push(*definition);
+        self.work_out(self.symbols.len() - 1);
+    }
+
+    /// A symbol's definition anew.
+    pub(crate) fn redefine(&mut self, row: u32, definition: &SymbolDefinition) {
+        self.definitions[row as usize] = *definition;
+        self.work_out(row as usize);
+    }
+
+    pub(crate) fn account_mut(&mut self, row: u32) -> &mut AccountRisk {
+        &mut self.accounts[row as usize]
+    }
+
+    pub(crate) fn symbol_mut(&mut self, row: u32) -> &mut SymbolRisk {
+        &mut self.symbols[row as usize]
+    }
+
+    /// A symbol's rules today, once rules are loaded.
+    pub(crate) fn day_rules(&self, row: u32) -> Option<&DayRules> {
+        self.symbols[row as usize].day.as_ref()
+    }
+
+    /// The parts that a check needs at the same time.
+    pub(crate) fn parts(
+        &mut self,
+        account: u32,
+        symbol: u32,
+    ) -> (&mut AccountRisk, &SymbolRisk, &Switches, Option<&Conduct>) {
+        (
+            &mut self.accounts[account as usize],
+            &self.symbols[symbol as usize],
+            &self.switches,
+            self.conduct.as_ref(),
+        )
+    }
+
+    /// The levels of conduct that hold.
+    pub(crate) fn conduct(&self) -> Option<&Conduct> {
+        self.conduct.as_ref()
+    }
+
+    /// Notes who stands behind an account.
+    pub(crate) fn declare(&mut self, row: u32, owner: OwnerId) {
+        if let Some(before) = self.owner_of.remove(&row)
+            && let Some(rows) = self.owned.get_mut(&before)
+        {
+            rows.retain(|other| *other != row);
+        }
+        if owner != OwnerId(0) {
+            self.owner_of.insert(row, owner);
+            self.owned.entry(owner).or_default().push(row);
+        }
+    }
+
+    /// The accounts of an account's owner, itself included; none when nobody is declared.
+    pub(crate) fn linked_to(&self, row: u32) -> &[u32] {
+        if self.owner_of.is_empty() {
+            return &[];
+        }
+        let rows = self
+            .owner_of
+            .get(&row)
+            .and_then(|owner| self.owned.get(owner));
+        rows.map_or(&[], Vec::as_slice)
+    }
+
+    /// Puts rules in force for a day.
+    pub(crate) fn load(&mut self, rules: RuleSet, day: TradingDay) {
+        self.rules = Some(rules);
+        self.go_to(day);
+    }
+
+    /// Goes to another day: its rules, and counts from nothing.
+    pub(crate) fn begin_day(&mut self, day: TradingDay) {
+        self.accounts.iter_mut().for_each(AccountRisk::begin_day);
+        self.go_to(day);
+    }
+
+    fn go_to(&mut self, day: TradingDay) {
+        self.day = Some(day);
+        self.conduct = (self.rules.as_ref()).and_then(|rules| rules.conduct_on(day).copied());
+        for row in 0..self.symbols.len() {
+            self.work_out(row);
+        }
+    }
+
+    /// Works out what a symbol's rules are today, so that orders only look them up.
+    fn work_out(&mut self, row: usize) {
+        let definition = &self.definitions[row];
+        self.symbols[row].day = (self.rules.as_ref().zip(self.day)).and_then(|(rules, day)| {
+            let market = rules.market(definition.board, definition.security)?;
+            let (trading, fees) = (market.trading_on(day)?, market.fees_on(day)?);
+            Some(DayRules::new(trading, fees, definition.security))
+        });
+    }
+}
