@@ -1,11 +1,15 @@
-//! The core's gRPC protocols, and their conversion from and to [`types`].
+//! The core's protocols, and their conversion from and to [`types`]: gRPC, and the binary order
+//! protocol beside it.
 //!
 //! `order` is what clients and gateways speak; `admin` is what operators, gateways, the lab and the
-//! terminal UI ask of a replica. The `.proto` files under `proto/` are the reference.
+//! terminal UI ask of a replica; their `.proto` files under `proto/` are the reference. [`binary`] is
+//! order entry in frames of fixed layout; its reference is `BINARY.md`.
 //!
 //! ```text
 //!   order::ClientMessage ──order_entry::read──► Inbound (types::Request, types::ClientSeq)
 //!   order::ServerMessage ◄──order_entry::answer── types::Event
+//!   binary::Frame ─────────binary::read_client──► Inbound
+//!   bytes of frames ◄──────binary::write_event── types::Event
 //!   admin::ControlRequest ◄──administration──► types::Control
 //! ```
 //!
@@ -13,8 +17,11 @@
 
 pub mod administration;
 mod bad_field;
+pub mod binary;
 mod control_words;
 pub mod order_entry;
+#[cfg(test)]
+mod samples;
 
 pub use bad_field::BadField;
 

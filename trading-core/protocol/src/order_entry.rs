@@ -604,90 +604,9 @@ pub fn order_view(view: &order::StatusView) -> Result<OrderView, BadField> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::samples::any_request;
     use proptest::prelude::*;
     use types::{LogSeq, OrderId, RejectReason};
-
-    fn any_id() -> impl Strategy<Value = ClOrdId> {
-        "[!-~]{1,20}".prop_map(|text| ClOrdId::new(&text).unwrap())
-    }
-
-    fn any_kind() -> impl Strategy<Value = OrderKind> {
-        let style = prop::sample::select(vec![
-            MarketStyle::ImmediateOrCancel,
-            MarketStyle::BestFiveOrCancel,
-            MarketStyle::BestFiveThenLimit,
-            MarketStyle::CounterpartyBest,
-            MarketStyle::OwnBest,
-            MarketStyle::FillOrKill,
-        ]);
-        let price = any::<i64>().prop_map(Price);
-        let protection = prop::option::of(price.clone());
-        prop_oneof![
-            price.clone().prop_map(|price| OrderKind::Limit { price }),
-            (style, protection)
-                .prop_map(|(style, protection)| OrderKind::Market { style, protection }),
-            price
-                .clone()
-                .prop_map(|trigger| OrderKind::Stop { trigger }),
-            (price.clone(), price)
-                .prop_map(|(trigger, price)| OrderKind::StopLimit { trigger, price }),
-        ]
-    }
-
-    fn any_terms() -> impl Strategy<Value = (TimeInForce, SelfTradePrevention)> {
-        (
-            prop::sample::select(vec![
-                TimeInForce::Day,
-                TimeInForce::ImmediateOrCancel,
-                TimeInForce::GoodTillCancel,
-                TimeInForce::FillOrKill,
-            ]),
-            prop::sample::select(vec![
-                SelfTradePrevention::CancelNewest,
-                SelfTradePrevention::CancelOldest,
-                SelfTradePrevention::CancelBoth,
-            ]),
-        )
-    }
-
-    fn any_new_order() -> impl Strategy<Value = NewOrder> {
-        let numbers = any::<(u32, u64, Option<u64>)>();
-        let terms = (any_kind(), any_terms(), any::<(bool, bool)>());
-        (any_id(), numbers, terms).prop_map(|(id, numbers, terms)| {
-            let (symbol, quantity, display) = numbers;
-            let (kind, (time_in_force, self_trade_prevention), (buys, post_only)) = terms;
-            NewOrder {
-                cl_ord_id: id,
-                symbol: SymbolId(symbol),
-                side: if buys { Side::Buy } else { Side::Sell },
-                quantity: Quantity(quantity),
-                kind,
-                time_in_force,
-                post_only,
-                display: display.map(Quantity),
-                self_trade_prevention,
-            }
-        })
-    }
-
-    fn any_request() -> impl Strategy<Value = Request> {
-        prop_oneof![
-            any_new_order().prop_map(Request::New),
-            any_id().prop_map(|original| Request::Cancel { original }),
-            (any_id(), any_id(), any::<i64>(), any::<u64>()).prop_map(
-                |(original, replacement, price, quantity)| Request::Replace {
-                    original,
-                    replacement,
-                    price: Price(price),
-                    quantity: Quantity(quantity),
-                }
-            ),
-            any::<Option<u32>>().prop_map(|symbol| Request::MassCancel {
-                symbol: symbol.map(SymbolId)
-            }),
-            any_id().prop_map(|original| Request::Status { original }),
-        ]
-    }
 
     proptest! {
         #[test]
