@@ -2,7 +2,8 @@
 //! leaders, and a connection for administration.
 //!
 //! ```text
-//!   OrderSession ── entries, in turn ──► Envoy ─► gateway ─► leader
+//!   OrderSession ── entries, in turn ──► Envoy ─► gateway ─► leader      (gRPC)
+//!     │           └─────────────────────────────────────────► leader      (binary)
 //!     │  session::State   pure: which number, what is open, what to send again, when an entry is dead
 //!     └─ sockets, clock   a thin shell around it
 //!
@@ -10,6 +11,7 @@
 //! ```
 
 pub mod admin;
+mod binary_connection;
 mod connection;
 mod order_session;
 pub mod session;

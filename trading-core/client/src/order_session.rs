@@ -8,6 +8,7 @@
 //! Nothing runs in the background: the session lives while its owner awaits [`OrderSession::next`].
 
 use crate::admin::with_causes;
+use crate::binary_connection::BinaryConnection;
 use crate::connection::{AddressError, endpoint};
 use crate::session::{Counters, Effect, Event, Input, SessionOptions, State, SubmitError};
 use futures::future::BoxFuture;
@@ -21,9 +22,45 @@ use tonic::Streaming;
 use tonic::transport::Endpoint;
 use types::{ClientSeq, Epoch, Request};
 
-struct Connection {
-    outgoing: mpsc::Sender<ClientMessage>,
-    incoming: Streaming<ServerMessage>,
+/// How an entry is spoken to.
+enum Entry {
+    Grpc(Endpoint),
+    Binary,
+}
+
+enum Connection {
+    Grpc {
+        outgoing: mpsc::Sender<ClientMessage>,
+        incoming: Streaming<ServerMessage>,
+    },
+    Binary(BinaryConnection),
+}
+
+impl Connection {
+    /// Sends without waiting. An error is a broken connection: the state hears of it from the
+    /// silence that follows, and sends again.
+    fn send(&mut self, message: ClientMessage) -> Result<(), String> {
+        match self {
+            Self::Grpc { outgoing, .. } => outgoing
+                .try_send(message)
+                .map_err(|error| error.to_string()),
+            Self::Binary(connection) => connection.send(&message),
+        }
+    }
+
+    async fn next(&mut self) -> Input {
+        let broken = |reason: String| Input::Broken { reason };
+        match self {
+            Self::Grpc { incoming, .. } => match incoming.message().await {
+                Ok(Some(message)) => Input::Received(message),
+                Ok(None) => broken("the entry ended the stream".to_owned()),
+                Err(status) => broken(format!("{}: {}", status.code(), status.message())),
+            },
+            Self::Binary(connection) => {
+                connection.next().await.map_or_else(broken, Input::Received)
+            }
+        }
+    }
 }
 
 enum Socket {
@@ -35,7 +72,7 @@ enum Socket {
 /// One order session over a list of entries.
 pub struct OrderSession {
     state: State,
-    entries: Vec<(String, Endpoint)>,
+    entries: Vec<(String, Entry)>,
     outgoing_max: usize,
     started: Instant,
     socket: Socket,
@@ -44,8 +81,8 @@ pub struct OrderSession {
 }
 
 impl OrderSession {
-    /// A session over these entries (`host:port`); `first` is the one to begin with. It connects
-    /// when [`OrderSession::next`] is awaited.
+    /// A session over gRPC through these entries (`host:port`); `first` is the one to begin with.
+    /// It connects when [`OrderSession::next`] is awaited.
     ///
     /// # Errors
     /// [`AddressError`] for an entry that is no address, or an empty list.
@@ -53,6 +90,27 @@ impl OrderSession {
         options: SessionOptions,
         entries: &[String],
         first: usize,
+    ) -> Result<Self, AddressError> {
+        Self::over(options, entries, first, Entry::Grpc)
+    }
+
+    /// The same over the binary protocol: the entries are replicas' binary doors.
+    ///
+    /// # Errors
+    /// As [`OrderSession::new`].
+    pub fn binary(
+        options: SessionOptions,
+        entries: &[String],
+        first: usize,
+    ) -> Result<Self, AddressError> {
+        Self::over(options, entries, first, |_| Entry::Binary)
+    }
+
+    fn over(
+        options: SessionOptions,
+        entries: &[String],
+        first: usize,
+        entry: impl Fn(Endpoint) -> Entry,
     ) -> Result<Self, AddressError> {
         if entries.is_empty() {
             return Err(AddressError {
@@ -62,7 +120,7 @@ impl OrderSession {
         }
         let entries: Result<Vec<_>, _> = entries
             .iter()
-            .map(|address| Ok((address.clone(), endpoint(address)?)))
+            .map(|address| Ok((address.clone(), entry(endpoint(address)?))))
             .collect();
         let entries = entries?;
         Ok(Self {
@@ -131,16 +189,19 @@ impl OrderSession {
         for effect in effects {
             match effect {
                 Effect::Connect { entry, logon } => {
-                    let endpoint = self.entries[entry].1.clone();
-                    let connecting = connect(endpoint, logon, self.outgoing_max);
-                    self.socket = Socket::Connecting(Box::pin(connecting));
+                    self.socket = Socket::Connecting(match &self.entries[entry] {
+                        (_, Entry::Grpc(endpoint)) => {
+                            Box::pin(connect(endpoint.clone(), logon, self.outgoing_max))
+                        }
+                        (address, Entry::Binary) => {
+                            Box::pin(connect_binary(address.clone(), logon))
+                        }
+                    });
                 }
                 Effect::Disconnect => self.socket = Socket::None,
                 Effect::Send(message) => {
-                    // A full or closed channel is a broken connection: the state hears of it from
-                    // the silence that follows, and sends again.
-                    if let Socket::Open(connection) = &self.socket
-                        && let Err(error) = connection.outgoing.try_send(message)
+                    if let Socket::Open(connection) = &mut self.socket
+                        && let Err(error) = connection.send(message)
                     {
                         tracing::debug!(%error, "a request waits for the next logon");
                     }
@@ -203,16 +264,13 @@ async fn socket_input(socket: &mut Socket) -> Input {
                 Input::Broken { reason }
             }
         },
-        Socket::Open(connection) => match connection.incoming.message().await {
-            Ok(Some(message)) => Input::Received(message),
-            Ok(None) => Input::Broken {
-                reason: "the entry ended the stream".to_owned(),
-            },
-            Err(status) => Input::Broken {
-                reason: format!("{}: {}", status.code(), status.message()),
-            },
-        },
+        Socket::Open(connection) => connection.next().await,
     }
+}
+
+async fn connect_binary(address: String, logon: ClientMessage) -> Result<Connection, String> {
+    let connection = BinaryConnection::connect(&address, &logon).await?;
+    Ok(Connection::Binary(connection))
 }
 
 async fn connect(
@@ -232,7 +290,7 @@ async fn connect(
         .trade(ReceiverStream::new(requests))
         .await
         .map_err(|status| format!("{}: {}", status.code(), status.message()))?;
-    Ok(Connection {
+    Ok(Connection::Grpc {
         outgoing,
         incoming: stream.into_inner(),
     })
