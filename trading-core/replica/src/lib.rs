@@ -36,6 +36,6 @@ pub use election::Election;
 pub use error::{ReplicaError, SubmitError, TransferError, WireError};
 pub use replica::{Applied, Outcome, Replica, Ticket, Work};
 pub use status::{HashPoint, Peer, Role, Status};
-pub use wire::{decode_message, encode_message};
+pub use wire::{append_message, decode_message, encode_message};
 
 pub use raft::eraftpb::Message;

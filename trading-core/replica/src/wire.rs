@@ -10,6 +10,13 @@ pub fn encode_message(message: &Message) -> Vec<u8> {
     message.encode_to_vec()
 }
 
+/// Appends a message to what is sent with it.
+pub fn append_message(message: &Message, out: &mut Vec<u8>) {
+    // A vector grows as far as it must: there is always room.
+    let written = message.encode(out);
+    debug_assert!(written.is_ok(), "{written:?}");
+}
+
 /// Reads a message.
 ///
 /// # Errors

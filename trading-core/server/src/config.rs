@@ -46,6 +46,9 @@ pub struct Listen {
     pub replication: SocketAddr,
     /// For gateways and administration (gRPC).
     pub orders: SocketAddr,
+    /// For clients of the binary order protocol; none are let in where it is left out.
+    #[serde(default)]
+    pub binary: Option<SocketAddr>,
     /// For metrics and health.
     pub http: SocketAddr,
 }

@@ -15,6 +15,7 @@
 use crate::clock;
 use crate::clock::now;
 use crate::config::ReplicaConfig;
+use crate::door::Outbox;
 use crate::metrics::CommitLatency;
 use crate::routes::{ReplyTo, Routes};
 use crate::transport::Transport;
@@ -22,6 +23,7 @@ use journal::{Journal, JournalError, SavedSnapshot, SnapshotWriter};
 use replica::{
     Driver, DriverError, HashPoint, Message, Outcome, Replica, Shell, Status, TransferError,
 };
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
@@ -95,16 +97,14 @@ pub struct Published {
     pub syncs: (u64, u64),
 }
 
-/// The core's ends inside the process.
-pub struct Ends {
+/// What the core takes in.
+pub struct Receivers {
     /// Peers and administration.
     pub inputs: mpsc::Receiver<Input>,
-    /// The same channel's sender, for the snapshot thread.
-    pub own_inputs: mpsc::WeakSender<Input>,
-    /// Commands.
+    /// Commands of gRPC streams and administration.
     pub submissions: mpsc::Receiver<Submission>,
-    /// Where the status goes.
-    pub published: watch::Sender<Published>,
+    /// Commands of the binary door, many at once.
+    pub batches: mpsc::Receiver<Vec<Submission>>,
 }
 
 /// The core.
@@ -134,6 +134,7 @@ impl Core {
     pub fn open(
         config: &ReplicaConfig,
         transport: Transport,
+        outbox: Option<Outbox>,
         own_inputs: mpsc::WeakSender<Input>,
         published: watch::Sender<Published>,
     ) -> Result<Self, DriverError> {
@@ -153,7 +154,7 @@ impl Core {
             driver: Driver::new(group, journal, recovered, now())?,
             outside: Outside {
                 transport,
-                routes: Routes::default(),
+                routes: Routes::with_door(outbox),
                 latency: CommitLatency::default(),
                 started: Instant::now(),
                 own_inputs,
@@ -169,17 +170,19 @@ impl Core {
     ///
     /// # Errors
     /// [`DriverError`] after which the process must end.
-    pub async fn run(
-        mut self,
-        tick: Duration,
-        mut inputs: mpsc::Receiver<Input>,
-        mut submissions: mpsc::Receiver<Submission>,
-    ) -> Result<(), DriverError> {
+    pub async fn run(mut self, tick: Duration, receivers: Receivers) -> Result<(), DriverError> {
+        let Receivers {
+            mut inputs,
+            mut submissions,
+            mut batches,
+        } = receivers;
         let mut ticks = interval(tick);
         // After a stall of its own a replica must not count the lost time against its leader.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut taken = Vec::with_capacity(INPUTS_AT_ONCE);
         let mut commands = Vec::with_capacity(INPUTS_AT_ONCE);
+        // The rest of a batch for which there was no room.
+        let mut rest = VecDeque::new();
         loop {
             tokio::select! {
                 biased;
@@ -202,7 +205,20 @@ impl Core {
                         self.submit(submission);
                     }
                 }
+                Some(batch) = batches.recv(), if rest.is_empty() => rest = batch.into(),
             }
+            // All that is there goes into this turn, whatever woke it.
+            while self.driver.replica().has_room() {
+                if let Some(submission) = rest.pop_front() {
+                    self.submit(submission);
+                } else if let Ok(batch) = batches.try_recv() {
+                    rest = batch.into();
+                } else {
+                    break;
+                }
+            }
+            // Whoever was turned away is told at once.
+            self.outside.routes.flush();
             self.turn()?;
         }
     }
@@ -228,7 +244,15 @@ impl Core {
                 tracing::info!(index = snapshot.index.0, "snapshot saved");
                 self.driver.snapshot_saved(snapshot)?;
             }
-            Input::StreamEnded(connection) => self.outside.routes.ended(connection),
+            Input::StreamEnded(connection) => {
+                for session in self.outside.routes.ended(connection) {
+                    // Where it is not taken, this replica does not lead, and who does will say it.
+                    let _ = self
+                        .driver
+                        .replica_mut()
+                        .submit(None, Command::Disconnect { session });
+                }
+            }
         }
         Ok(())
     }
@@ -249,11 +273,7 @@ impl Core {
         if replica.submit(Some(ticket), submission.command).is_ok() {
             return;
         }
-        match self.outside.routes.forget(ticket) {
-            Some(ReplyTo::Logon(stream, _) | ReplyTo::Request(stream)) => stream.end.cancel(),
-            // Dropping the sender tells.
-            Some(ReplyTo::Control(_)) | None => {}
-        }
+        self.outside.routes.turn_away(ticket);
     }
 
     /// Does all that there is to do.
@@ -292,7 +312,7 @@ impl Core {
             commit_latency: self.outside.latency.recent(Instant::now()),
             journal_bytes: self.driver.journal().bytes(),
             connected: self.outside.routes.connected(),
-            slow_streams: self.outside.routes.slow_streams,
+            slow_streams: self.outside.routes.slow_streams(),
             syncs: (syncs, syncing.as_micros() as u64),
         };
         self.published.send_replace(shown);
@@ -329,6 +349,7 @@ impl Shell for Outside {
             let leader = replica.leader().0;
             tracing::warn!(epoch = epoch.0, leader, "leadership lost");
             self.routes.end_all();
+            self.routes.flush();
             return;
         }
         let now = now();
@@ -339,6 +360,7 @@ impl Shell for Outside {
         for applied in outcome.applied {
             self.routes.deliver(epoch, applied, standing);
         }
+        self.routes.flush();
         if outcome.began_serving {
             tracing::info!(epoch = epoch.0, "serving");
         }

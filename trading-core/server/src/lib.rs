@@ -3,6 +3,7 @@
 //! ```text
 //!  gRPC 7002 ─► orders ──submissions──►┌────────────────────┐──► journal (sync) ─► disk
 //!               admin ───inputs───────►│ core: one thread,  │──► snapshots (own thread)
+//!  TCP 7003 ─► door ─────batches──────►│                    │──► outbox ─► door ─► clients
 //!  TCP 7001 ──► transport ─inputs─────►│ one Replica        │──► transport ─► peers
 //!                                      └─────────┬──────────┘──► routes ─► sessions' streams
 //!  HTTP 9100 ─► metrics, health ◄──── status ────┘
@@ -16,6 +17,7 @@ pub mod admin;
 pub mod clock;
 pub mod config;
 pub mod core;
+pub mod door;
 pub mod metrics;
 pub mod orders;
 pub mod routes;

@@ -1,9 +1,17 @@
 //! Which stream a session's messages go to, and who waits for which ticket.
+//!
+//! ```text
+//!   ticket ─► who asked ─┐                        ┌─► a gRPC stream's queue
+//!                        ├─► event of a command ──┤
+//!   session ─► its stream┘                        └─► the binary door's outbox
+//! ```
 
+use crate::door::{ConnectionId, Outbox};
+use protocol::binary::{self, EndCode};
 use protocol::order::ServerMessage;
 use protocol::order_entry;
 use replica::{Applied, Ticket};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -40,46 +48,104 @@ pub enum ReplyTo {
     Logon(Stream, oneshot::Sender<bool>),
     /// A client's request.
     Request(Stream),
+    /// A client of the binary door, logon or request.
+    Binary(ConnectionId),
     /// A control request.
     Control(oneshot::Sender<ControlAnswer>),
+}
+
+/// Where a session is logged on.
+#[derive(Clone, Debug)]
+enum Place {
+    Stream(Stream),
+    Binary(ConnectionId),
+}
+
+impl Place {
+    fn connection(&self) -> u64 {
+        match self {
+            Self::Stream(stream) => stream.connection,
+            Self::Binary(connection) => connection.0,
+        }
+    }
 }
 
 /// The streams of a serving leader.
 #[derive(Debug, Default)]
 pub struct Routes {
-    sessions: HashMap<SessionId, Stream>,
-    waiting: HashMap<Ticket, ReplyTo>,
-    next_ticket: u64,
-    /// Streams ended because they did not read.
-    pub slow_streams: u64,
+    sessions: HashMap<SessionId, Place>,
+    /// Who waits for the tickets from `first_ticket` on. Commands take effect in the order in which
+    /// tickets were given, so both ends move.
+    waiting: VecDeque<Option<ReplyTo>>,
+    first_ticket: u64,
+    outbox: Option<Outbox>,
+    slow_streams: u64,
 }
 
 impl Routes {
-    /// Notes who waits, and names the ticket.
-    pub fn expect(&mut self, reply_to: ReplyTo) -> Ticket {
-        self.next_ticket += 1;
-        let ticket = Ticket(self.next_ticket);
-        self.waiting.insert(ticket, reply_to);
-        ticket
+    /// Routes that lead to the binary door, too.
+    #[must_use]
+    pub fn with_door(outbox: Option<Outbox>) -> Self {
+        Self {
+            outbox,
+            ..Self::default()
+        }
     }
 
-    /// Gives back who waited for a ticket that gets no answer.
-    pub fn forget(&mut self, ticket: Ticket) -> Option<ReplyTo> {
-        self.waiting.remove(&ticket)
+    /// Notes who waits, and names the ticket.
+    pub fn expect(&mut self, reply_to: ReplyTo) -> Ticket {
+        self.waiting.push_back(Some(reply_to));
+        Ticket(self.first_ticket + self.waiting.len() as u64 - 1)
+    }
+
+    /// Who waited for a ticket, which gets no other answer.
+    fn take(&mut self, ticket: Ticket) -> Option<ReplyTo> {
+        let place = ticket.0.checked_sub(self.first_ticket)?;
+        let place = usize::try_from(place).ok()?;
+        let taken = self.waiting.get_mut(place)?.take();
+        while let Some(None) = self.waiting.front() {
+            self.waiting.pop_front();
+            self.first_ticket += 1;
+        }
+        taken
+    }
+
+    /// A ticket's command was not taken: whoever waited for it must log on again.
+    pub fn turn_away(&mut self, ticket: Ticket) {
+        let reply_to = self.take(ticket);
+        self.end_waiting(reply_to);
+    }
+
+    fn end_waiting(&mut self, reply_to: Option<ReplyTo>) {
+        match reply_to {
+            Some(ReplyTo::Logon(stream, _) | ReplyTo::Request(stream)) => stream.end.cancel(),
+            Some(ReplyTo::Binary(connection)) => {
+                self.end(&Place::Binary(connection), EndCode::NotServing);
+            }
+            // Dropping the sender tells.
+            Some(ReplyTo::Control(_)) | None => {}
+        }
+    }
+
+    fn end(&mut self, place: &Place, code: EndCode) {
+        match (place, &mut self.outbox) {
+            (Place::Stream(stream), _) => stream.end.cancel(),
+            (Place::Binary(connection), Some(outbox)) => outbox.end(*connection, code),
+            (Place::Binary(_), None) => {}
+        }
     }
 
     /// Tells everybody concerned what a command caused.
     pub fn deliver(&mut self, epoch: Epoch, applied: Applied, standing: Option<&MaintenanceLease>) {
-        let reply_to = applied
-            .ticket
-            .and_then(|ticket| self.waiting.remove(&ticket));
+        let reply_to = applied.ticket.and_then(|ticket| self.take(ticket));
         let (mut asker, mut logged_on, mut control) = (None, None, None);
         match reply_to {
             Some(ReplyTo::Logon(stream, sender)) => {
-                asker = Some(stream);
+                asker = Some(Place::Stream(stream));
                 logged_on = Some(sender);
             }
-            Some(ReplyTo::Request(stream)) => asker = Some(stream),
+            Some(ReplyTo::Request(stream)) => asker = Some(Place::Stream(stream)),
+            Some(ReplyTo::Binary(connection)) => asker = Some(Place::Binary(connection)),
             Some(ReplyTo::Control(sender)) => control = Some(sender),
             None => {}
         }
@@ -96,48 +162,71 @@ impl Routes {
                 }
                 continue;
             }
-            let accepted = matches!(event, Event::LoggedOn { .. });
-            let Some((session, message)) = order_entry::answer(epoch, &event) else {
-                continue;
-            };
-            if accepted && let Some(stream) = &asker {
-                self.bind(session, stream.clone());
-            }
-            // What happens to an order goes to its session, wherever that is logged on; what only
-            // answers a request goes to whoever asked.
-            let to_session = matches!(event, Event::ToSession(_));
-            let stream = match &asker {
-                Some(stream) if !to_session => Some(stream.clone()),
-                _ => self.sessions.get(&session).cloned(),
-            };
-            if let Some(stream) = stream {
-                self.send(session, &stream, message);
-            }
+            self.tell(epoch, &event, asker.as_ref());
             if let Some(sender) = logged_on.take() {
                 // The stream's reader may have ended meanwhile.
-                let _ = sender.send(accepted);
+                let _ = sender.send(matches!(event, Event::LoggedOn { .. }));
             }
+        }
+    }
+
+    /// Hands what was told on the binary door to it. Called once a turn.
+    pub fn flush(&mut self) {
+        if let Some(outbox) = &mut self.outbox {
+            outbox.flush();
+        }
+    }
+
+    /// Tells one event to whom it concerns.
+    ///
+    /// What happens to an order goes to its session, wherever that is logged on; what only answers
+    /// a request goes to whoever asked.
+    fn tell(&mut self, epoch: Epoch, event: &Event, asker: Option<&Place>) {
+        if let (Event::LoggedOn { session, .. }, Some(asker)) = (event, asker) {
+            self.bind(*session, asker.clone());
+        }
+        let place = match (event, asker) {
+            (Event::ToSession(outbound), _) => self.sessions.get(&outbound.session),
+            (_, asker) => asker,
+        };
+        match (place, &mut self.outbox) {
+            (Some(Place::Binary(connection)), Some(outbox)) => {
+                outbox.write(*connection, |out| binary::write_event(epoch, event, out));
+                match event {
+                    Event::LoggedOn { .. } => outbox.logon_answered(*connection, true),
+                    Event::LogonRefused { .. } => outbox.logon_answered(*connection, false),
+                    _ => {}
+                }
+            }
+            (Some(Place::Stream(stream)), _) => {
+                let stream = stream.clone();
+                if let Some((session, message)) = order_entry::answer(epoch, event) {
+                    self.send(session, &stream, message);
+                }
+            }
+            _ => {}
         }
     }
 
     /// Ends all streams: this replica no longer serves.
     pub fn end_all(&mut self) {
-        for stream in self.sessions.drain().map(|(_, stream)| stream) {
-            stream.end.cancel();
+        for (_, place) in std::mem::take(&mut self.sessions) {
+            self.end(&place, EndCode::NotServing);
         }
-        for (_, reply_to) in self.waiting.drain() {
-            match reply_to {
-                ReplyTo::Logon(stream, _) | ReplyTo::Request(stream) => stream.end.cancel(),
-                // Dropping the sender tells.
-                ReplyTo::Control(_) => {}
-            }
+        self.first_ticket += self.waiting.len() as u64;
+        for reply_to in std::mem::take(&mut self.waiting) {
+            self.end_waiting(reply_to);
         }
     }
 
-    /// A stream has ended.
-    pub fn ended(&mut self, connection: u64) {
-        self.sessions
-            .retain(|_, stream| stream.connection != connection);
+    /// A stream has ended. Gives back the sessions that were logged on there and nowhere since.
+    pub fn ended(&mut self, connection: u64) -> Vec<SessionId> {
+        let gone = self
+            .sessions
+            .extract_if(|_, place| place.connection() == connection);
+        let mut gone: Vec<SessionId> = gone.map(|(session, _)| session).collect();
+        gone.sort_unstable();
+        gone
     }
 
     /// How many sessions are connected.
@@ -146,13 +235,19 @@ impl Routes {
         self.sessions.len()
     }
 
+    /// Streams and connections ended because they did not read.
+    #[must_use]
+    pub fn slow_streams(&self) -> u64 {
+        self.slow_streams + self.outbox.as_ref().map_or(0, Outbox::slow_clients)
+    }
+
     /// A session's newest logon is where its messages go; an older stream of it ends.
-    fn bind(&mut self, session: SessionId, stream: Stream) {
-        let connection = stream.connection;
-        if let Some(older) = self.sessions.insert(session, stream)
-            && older.connection != connection
+    fn bind(&mut self, session: SessionId, place: Place) {
+        let connection = place.connection();
+        if let Some(older) = self.sessions.insert(session, place)
+            && older.connection() != connection
         {
-            older.end.cancel();
+            self.end(&older, EndCode::TakenOver);
         }
     }
 
@@ -169,7 +264,7 @@ impl Routes {
         if self
             .sessions
             .get(&session)
-            .is_some_and(|bound| bound.connection == stream.connection)
+            .is_some_and(|bound| bound.connection() == stream.connection)
         {
             self.sessions.remove(&session);
         }
@@ -260,7 +355,19 @@ mod tests {
         assert!(log_on(&mut routes, &slow));
         deliver(&mut routes, None, vec![to_session(7), to_session(7)]);
         assert!(slow.end.is_cancelled());
-        assert_eq!((routes.slow_streams, routes.connected()), (1, 0));
+        assert_eq!((routes.slow_streams(), routes.connected()), (1, 0));
+    }
+
+    #[test]
+    fn a_stream_that_ends_leaves_only_sessions_that_went_on_elsewhere() {
+        let mut routes = Routes::default();
+        let (older, _older) = stream(1, 8);
+        let (newer, _newer) = stream(2, 8);
+        assert!(log_on(&mut routes, &older));
+        assert!(log_on(&mut routes, &newer));
+        assert_eq!(routes.ended(1), []);
+        assert_eq!(routes.ended(2), [SessionId(7)]);
+        assert_eq!(routes.connected(), 0);
     }
 
     #[test]

@@ -3,16 +3,18 @@
 use crate::admin::{Administration, Identity};
 use crate::clock::now;
 use crate::config::ReplicaConfig;
-use crate::core::{Core, INPUTS_MAX, Input, Published, SUBMISSIONS_MAX};
+use crate::core::{Core, INPUTS_MAX, Input, Published, Receivers, SUBMISSIONS_MAX};
+use crate::door;
 use crate::metrics;
 use crate::orders::Orders;
 use crate::transport::{self, LinkMeters};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use probes::Probes;
 use protocol::admin::admin_server::AdminServer;
 use protocol::order::order_entry_server::OrderEntryServer;
 use replica::DriverError;
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -50,9 +52,22 @@ pub async fn replica(config: ReplicaConfig, digest: String, stop: CancellationTo
                 config.listen.replication
             )
         })?;
-    let core = Core::open(&config, transport, inputs.downgrade(), publisher)?;
+    let (batches, batch_receiver) = mpsc::channel(door::BATCHES_MAX);
+    let wiring = door::Wiring {
+        batches,
+        inputs: inputs.clone(),
+        published: published.clone(),
+        stop: ending.clone(),
+    };
+    let (outbox, mut door) = open_door(&config, wiring)?;
+    let core = Core::open(&config, transport, outbox, inputs.downgrade(), publisher)?;
     let tick = Duration::from_millis(config.timing.tick_ms.into());
-    let mut core = spawn_core(core, tick, input_receiver, submission_receiver)?;
+    let receivers = Receivers {
+        inputs: input_receiver,
+        submissions: submission_receiver,
+        batches: batch_receiver,
+    };
+    let mut core = spawn_core(core, tick, receivers)?;
 
     let replica_probes = Arc::new(ReplicaProbes {
         published: published.clone(),
@@ -85,7 +100,10 @@ pub async fn replica(config: ReplicaConfig, digest: String, stop: CancellationTo
     tracing::info!(replica, %address, "replica started");
 
     tokio::select! {
+        // Its end ends the others; only it knows why.
+        biased;
         ended = &mut core => return core_ended(ended),
+        ended = door_ended(&mut door) => return Err(ended),
         ended = &mut server => {
             ended.context("the order server ended")??;
             bail!("the order server ended by itself");
@@ -99,15 +117,46 @@ pub async fn replica(config: ReplicaConfig, digest: String, stop: CancellationTo
     Ok(())
 }
 
+type DoorEnd = oneshot::Receiver<io::Result<()>>;
+
+/// Opens the binary door, in a thread of its own, where the configuration has one.
+fn open_door(
+    config: &ReplicaConfig,
+    wiring: door::Wiring,
+) -> Result<(Option<door::Outbox>, Option<DoorEnd>)> {
+    let Some(address) = config.listen.binary else {
+        return Ok((None, None));
+    };
+    let (outbox, address, run) = door::bind(address, wiring)
+        .with_context(|| format!("failed to listen for binary orders on {address}"))?;
+    let (sender, receiver) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("door".into())
+        .spawn(move || {
+            // Without a receiver the process is ending already.
+            let _ = sender.send(run());
+        })
+        .context("failed to start the binary door's thread")?;
+    tracing::info!(%address, "binary door open");
+    Ok((Some(outbox), Some(receiver)))
+}
+
+/// Why the door ended; never, where there is none.
+async fn door_ended(door: &mut Option<DoorEnd>) -> anyhow::Error {
+    let Some(door) = door else {
+        return std::future::pending().await;
+    };
+    match door.await {
+        Ok(Ok(())) => anyhow!("the binary door ended by itself"),
+        Ok(Err(error)) => anyhow!(error).context("the binary door ended"),
+        Err(_) => anyhow!("the binary door's thread panicked: its message stands above"),
+    }
+}
+
 type CoreEnd = oneshot::Receiver<Result<(), DriverError>>;
 
 /// The core has a thread and a runtime of its own, so that a sync of the disk stalls nobody else.
-fn spawn_core(
-    core: Core,
-    tick: Duration,
-    inputs: mpsc::Receiver<Input>,
-    submissions: mpsc::Receiver<crate::core::Submission>,
-) -> Result<CoreEnd> {
+fn spawn_core(core: Core, tick: Duration, receivers: Receivers) -> Result<CoreEnd> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -116,7 +165,7 @@ fn spawn_core(
     std::thread::Builder::new()
         .name("core".into())
         .spawn(move || {
-            let ended = runtime.block_on(core.run(tick, inputs, submissions));
+            let ended = runtime.block_on(core.run(tick, receivers));
             // Without a receiver the process is ending already.
             let _ = sender.send(ended);
         })

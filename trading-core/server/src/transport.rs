@@ -14,7 +14,7 @@
 
 use crate::config::ReplicaConfig;
 use crate::core::Input;
-use replica::{HashPoint, Message, decode_message, encode_message};
+use replica::{HashPoint, Message, append_message, decode_message};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -34,6 +34,8 @@ const MAGIC: &[u8; 8] = b"TRICORE1";
 const FRAME_BYTES_MAX: usize = 1 << 30;
 /// Messages to a peer that may wait.
 const QUEUE_MESSAGES_MAX: usize = 4_096;
+/// Messages written as one.
+const MESSAGES_AT_ONCE: usize = 64;
 /// Inbound connections at once.
 const CONNECTIONS_MAX: usize = 64;
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -59,6 +61,12 @@ enum Outgoing {
     Message(Box<Message>),
     Hash(HashPoint),
     Rebuild,
+}
+
+impl Outgoing {
+    fn has_snapshot(&self) -> bool {
+        matches!(self, Self::Message(message) if message.snapshot.is_some())
+    }
 }
 
 /// What is known of the link to a peer.
@@ -228,9 +236,7 @@ impl Link {
     }
 
     async fn tell_lost(&self, outgoing: &Outgoing) {
-        if let Outgoing::Message(message) = outgoing
-            && message.snapshot.is_some()
-        {
+        if outgoing.has_snapshot() {
             self.tell_snapshot(false).await;
         }
     }
@@ -277,6 +283,8 @@ impl Link {
         let write = async {
             let mut ping = interval(PING_INTERVAL);
             ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut waiting = Vec::with_capacity(MESSAGES_AT_ONCE);
+            let mut frames = Vec::new();
             loop {
                 tokio::select! {
                     biased;
@@ -288,18 +296,19 @@ impl Link {
                         }
                         write_frame(&mut writer, KIND_PING, &now.to_le_bytes()).await?;
                     }
-                    outgoing = queue.recv() => {
-                        let Some(outgoing) = outgoing else { return Ok(()) };
-                        let sent = self.write(&mut writer, &outgoing).await;
-                        if sent.is_err() {
-                            self.tell_lost(&outgoing).await;
+                    count = queue.recv_many(&mut waiting, MESSAGES_AT_ONCE) => {
+                        if count == 0 {
+                            return Ok(());
                         }
-                        sent?;
+                        let sent = self.write(&mut writer, &waiting, &mut frames).await;
                         // A long frame is no silence of the peer's.
-                        let now = origin.elapsed().as_micros() as u64;
-                        if let Outgoing::Message(message) = &outgoing && message.snapshot.is_some() {
+                        if waiting.iter().any(Outgoing::has_snapshot) {
+                            self.tell_snapshot(sent.is_ok()).await;
+                            let now = origin.elapsed().as_micros() as u64;
                             last_pong_us.store(now, Ordering::Relaxed);
                         }
+                        waiting.clear();
+                        sent?;
                     }
                 }
             }
@@ -310,26 +319,32 @@ impl Link {
         }
     }
 
+    /// Writes all that waited as one, so that a busy link costs one system call for many messages.
     async fn write(
         &self,
         writer: &mut (impl AsyncWriteExt + Unpin),
-        outgoing: &Outgoing,
+        waiting: &[Outgoing],
+        frames: &mut Vec<u8>,
     ) -> io::Result<()> {
-        match outgoing {
-            Outgoing::Message(message) => {
-                write_frame(writer, KIND_MESSAGE, &encode_message(message)).await?;
-                if message.snapshot.is_some() {
-                    self.tell_snapshot(true).await;
+        frames.clear();
+        for outgoing in waiting {
+            match outgoing {
+                Outgoing::Message(message) => {
+                    append_frame(frames, KIND_MESSAGE, |payload| {
+                        append_message(message, payload);
+                    });
                 }
-                Ok(())
-            }
-            Outgoing::Rebuild => write_frame(writer, KIND_REBUILD, &[]).await,
-            Outgoing::Hash(point) => {
-                let mut payload = point.index.0.to_le_bytes().to_vec();
-                payload.extend_from_slice(&point.hash);
-                write_frame(writer, KIND_HASH, &payload).await
+                Outgoing::Rebuild => append_frame(frames, KIND_REBUILD, |_| {}),
+                Outgoing::Hash(point) => append_frame(frames, KIND_HASH, |payload| {
+                    payload.extend_from_slice(&point.index.0.to_le_bytes());
+                    payload.extend_from_slice(&point.hash);
+                }),
             }
         }
+        write_all(writer, frames).await?;
+        // One snapshot must not keep its memory for ever.
+        frames.shrink_to(LARGE_FRAME_BYTES);
+        Ok(())
     }
 }
 
@@ -408,23 +423,36 @@ async fn listen(
     }
 }
 
+/// Appends a frame whose payload `write` appends.
+fn append_frame(frames: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
+    let begin = frames.len();
+    frames.extend_from_slice(&[0; 8]);
+    frames.push(kind);
+    write(frames);
+    let payload = &frames[begin + 9..];
+    let (length, crc) = (payload.len() as u32, checksum(kind, payload));
+    frames[begin..begin + 4].copy_from_slice(&length.to_le_bytes());
+    frames[begin + 4..begin + 8].copy_from_slice(&crc.to_le_bytes());
+}
+
 async fn write_frame(
     writer: &mut (impl AsyncWriteExt + Unpin),
     kind: u8,
     payload: &[u8],
 ) -> io::Result<()> {
     let mut frame = Vec::with_capacity(9 + payload.len());
-    frame.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-    frame.extend_from_slice(&checksum(kind, payload).to_le_bytes());
-    frame.push(kind);
-    frame.extend_from_slice(payload);
-    let limit = if payload.len() > LARGE_FRAME_BYTES {
+    append_frame(&mut frame, kind, |into| into.extend_from_slice(payload));
+    write_all(writer, &frame).await
+}
+
+async fn write_all(writer: &mut (impl AsyncWriteExt + Unpin), frames: &[u8]) -> io::Result<()> {
+    let limit = if frames.len() > LARGE_FRAME_BYTES {
         LARGE_FRAME_TIMEOUT
     } else {
         SILENCE_MAX
     };
     // A peer that does not read must not hold its own queue for ever.
-    let written = timeout(limit, writer.write_all(&frame)).await;
+    let written = timeout(limit, writer.write_all(frames)).await;
     written.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the peer does not read"))?
 }
 

@@ -202,7 +202,7 @@ async fn a_second_process_on_the_same_directory_is_refused() {
     let config = group.folder.path().join("replica-1.json");
     let mut second: serde_json::Value =
         serde_json::from_slice(&std::fs::read(&config).unwrap()).unwrap();
-    for door in ["replication", "orders", "http"] {
+    for door in ["replication", "orders", "http", "binary"] {
         second["listen"][door] = "127.0.0.1:0".into();
     }
     let path = group.folder.path().join("second.json");

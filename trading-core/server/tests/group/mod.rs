@@ -16,19 +16,20 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Group {
     pub folder: tempfile::TempDir,
-    pub ports: Vec<[u16; 3]>,
+    /// Replication, orders, HTTP, binary.
+    pub ports: Vec<[u16; 4]>,
     children: Vec<Option<Child>>,
 }
 
 impl Group {
     pub fn start() -> Self {
         // All ports are held until all are known, so that no two are the same.
-        let held: Vec<[TcpListener; 3]> = (0..3)
-            .map(|_| [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap()))
+        let held: Vec<[TcpListener; 4]> = (0..3)
+            .map(|_| [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap()))
             .collect();
         let ports = held
             .iter()
-            .map(|three| [0, 1, 2].map(|n| three[n].local_addr().unwrap().port()))
+            .map(|four| [0, 1, 2, 3].map(|n| four[n].local_addr().unwrap().port()))
             .collect();
         drop(held);
         let mut group = Self {
@@ -45,7 +46,7 @@ impl Group {
         let members: Vec<serde_json::Value> = (1..=3)
             .map(|id: usize| {
                 let (center, site) = centers[id - 1];
-                let [replication, orders, _] = self.ports[id - 1];
+                let [replication, orders, ..] = self.ports[id - 1];
                 serde_json::json!({
                     "replica": id, "center": center, "site": site,
                     "replication": format!("127.0.0.1:{replication}"),
@@ -54,13 +55,14 @@ impl Group {
             })
             .collect();
         let (center, site) = centers[replica - 1];
-        let [replication, orders, http] = self.ports[replica - 1];
+        let [replication, orders, http, binary] = self.ports[replica - 1];
         let config = serde_json::json!({
             "cluster": "test", "shard": 0, "replica": replica, "center": center, "site": site,
             "data_directory": self.folder.path().join(format!("data-{replica}")),
             "listen": {"replication": format!("127.0.0.1:{replication}"),
                        "orders": format!("127.0.0.1:{orders}"),
-                       "http": format!("127.0.0.1:{http}")},
+                       "http": format!("127.0.0.1:{http}"),
+                       "binary": format!("127.0.0.1:{binary}")},
             "members": members,
             "journal": {"segment_bytes": 1 << 20, "snapshot_every_entries": 100,
                         "retain_entries": 50},
