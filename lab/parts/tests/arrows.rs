@@ -39,6 +39,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     ("history", &["types", "engine"]),
     ("probes", &[]),
+    ("bench", &["types", "engine", "protocol", "client"]),
     ("crds", &[]),
     ("operator", CONTROL_PLANE),
     ("tui", CONTROL_PLANE),
