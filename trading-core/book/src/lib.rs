@@ -11,9 +11,10 @@
 //!             └─────────────────────────────────────────────────┘
 //! ```
 //!
-//! [`Book`] is the contract. [`NaiveBook`] fulfils it in the most obvious way and stays the oracle
-//! that faster books are held against: by the same script cases (`tests/scripts`), by random
-//! streams, and by [`Book::state_hash`], which depends only on what rests and in which order.
+//! [`Book`] is the contract. [`FastBook`] is the product. [`NaiveBook`] fulfils the contract in the
+//! most obvious way and stays the oracle that the fast book is held against: by the same script cases
+//! (`tests/scripts`), by random streams, and by [`Book::state_hash`], which depends only on what rests
+//! and in which order. `examples/one_symbol.rs` uses a book alone.
 //!
 //! In a call auction orders only rest ([`Book::rest`]) until [`Book::uncross`] trades all that can at
 //! one price. Stop orders wait outside of the book, in a [`StopBook`].

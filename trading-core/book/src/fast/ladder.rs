@@ -20,6 +20,7 @@ pub(super) struct LevelId(pub u32);
 impl LevelId {
     pub(super) const NONE: Self = Self(0);
 
+    #[inline]
     fn index(self) -> usize {
         self.0 as usize
     }
@@ -109,6 +110,7 @@ impl Flat {
     }
 
     /// Where a rank stands; `None` when it is outside of the band or off the tick.
+    #[inline]
     fn place(&self, rank: i64) -> Option<usize> {
         let offset = rank.wrapping_sub(self.first).cast_unsigned();
         if offset > self.span {
@@ -154,6 +156,7 @@ pub(super) struct Ladder {
 
 /// A price's rank on its side. `!price` turns the order round and, unlike `-price`, cannot overflow;
 /// it is also its own inverse.
+#[inline]
 pub(super) fn rank(side: Side, price: Price) -> i64 {
     match side {
         Side::Buy => !price.0,
@@ -184,14 +187,17 @@ impl Ladder {
         }
     }
 
+    #[inline]
     pub(super) fn queue(&self, level: LevelId) -> &Queue {
         &self.queues[level.index()]
     }
 
+    #[inline]
     pub(super) fn queue_mut(&mut self, level: LevelId) -> &mut Queue {
         &mut self.queues[level.index()]
     }
 
+    #[inline]
     pub(super) fn price(&self, level: LevelId) -> Price {
         Price(match self.side {
             Side::Buy => !self.queue(level).rank,
@@ -205,11 +211,13 @@ impl Ladder {
     }
 
     /// The best level, if its rank is at most `limit`.
+    #[inline]
     pub(super) fn best_to(&self, limit: i64) -> Option<LevelId> {
         (self.best_rank <= limit && self.best != LevelId::NONE).then_some(self.best)
     }
 
     /// The level of this rank, made anew when there is none.
+    #[inline]
     pub(super) fn level(&mut self, rank: i64) -> LevelId {
         if let Some(flat) = &self.flat
             && let Some(place) = flat.place(rank)

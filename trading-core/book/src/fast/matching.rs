@@ -18,6 +18,7 @@ enum AtLevel {
 
 impl FastBook {
     /// Trades `incoming` down to what is left; says whether its own account ended it.
+    #[inline]
     pub(super) fn match_all(
         &mut self,
         incoming: &Incoming,
@@ -91,6 +92,7 @@ impl FastBook {
     }
 
     /// Trades shares that the head of a queue shows; yields what is left of the order.
+    #[inline]
     pub(super) fn trade_slot(&mut self, slot: u32, quantity: u64) -> u64 {
         let node = self.orders.node_mut(slot);
         let at = node.at;
@@ -159,10 +161,12 @@ impl FastBook {
     }
 }
 
+#[inline]
 fn worst_rank(incoming: &Incoming, side: Side) -> i64 {
     incoming.limit.map_or(i64::MAX, |limit| rank(side, limit))
 }
 
+#[inline]
 fn levels_max(incoming: &Incoming) -> u32 {
     incoming
         .levels_max

@@ -84,6 +84,7 @@ impl FastBook {
         self.asks.set_band(band);
     }
 
+    #[inline]
     fn ladder(&self, side: Side) -> &Ladder {
         match side {
             Side::Buy => &self.bids,
@@ -91,6 +92,7 @@ impl FastBook {
         }
     }
 
+    #[inline]
     fn ladder_mut(&mut self, side: Side) -> &mut Ladder {
         match side {
             Side::Buy => &mut self.bids,
@@ -99,6 +101,7 @@ impl FastBook {
     }
 
     /// The order in a slot that is in use.
+    #[inline]
     fn resting_at(&self, slot: u32) -> Resting {
         let node = self.orders.node(slot);
         let side = node.at.side();
@@ -156,27 +159,26 @@ impl FastBook {
     }
 
     /// Links a slot in at the end of its level's queue.
+    #[inline]
     fn append(&mut self, slot: u32) {
-        let node = self.orders.node_mut(slot);
+        let node = self.orders.node(slot);
         let (at, shown) = (node.at, node.shown);
         let queue = self.ladder_mut(at.side()).queue_mut(at.level());
         let tail = queue.tail;
         queue.tail = slot;
+        queue.head = if tail == NONE { slot } else { queue.head };
         queue.shown += shown;
         queue.orders += 1;
         queue.icebergs += u32::from(at.is_iceberg());
-        if tail == NONE {
-            queue.head = slot;
-        } else {
-            self.orders.node_mut(tail).next = slot;
-        }
+        self.orders.node_mut(tail).next = slot;
         let node = self.orders.node_mut(slot);
         node.prev = tail;
         node.next = NONE;
     }
 
-    /// Links a slot out of its level's queue; the level may be empty afterwards.
-    fn unlink(&mut self, slot: u32) {
+    /// Links a slot out of its level's queue; yields how many are left in it.
+    #[inline]
+    fn unlink(&mut self, slot: u32) -> u32 {
         let Node {
             shown,
             next,
@@ -184,25 +186,19 @@ impl FastBook {
             at,
             ..
         } = *self.orders.node(slot);
+        self.orders.node_mut(prev).next = next;
+        self.orders.node_mut(next).prev = prev;
         let queue = self.ladder_mut(at.side()).queue_mut(at.level());
+        queue.head = if prev == NONE { next } else { queue.head };
+        queue.tail = if next == NONE { prev } else { queue.tail };
         queue.shown -= shown;
         queue.orders -= 1;
         queue.icebergs -= u32::from(at.is_iceberg());
-        if prev == NONE {
-            queue.head = next;
-        }
-        if next == NONE {
-            queue.tail = prev;
-        }
-        if prev != NONE {
-            self.orders.node_mut(prev).next = next;
-        }
-        if next != NONE {
-            self.orders.node_mut(next).prev = prev;
-        }
+        queue.orders
     }
 
     /// Forgets a slot that is linked out, and what belongs to it.
+    #[inline]
     fn forget(&mut self, slot: u32) {
         let Node { order, at, .. } = *self.orders.node(slot);
         self.index.remove(&mut self.orders, order, slot);
@@ -212,12 +208,11 @@ impl FastBook {
         self.orders.remove(slot);
     }
 
+    #[inline]
     fn take_out(&mut self, slot: u32) {
         let at = self.orders.node(slot).at;
-        self.unlink(slot);
-        let ladder = self.ladder_mut(at.side());
-        if ladder.queue(at.level()).orders == 0 {
-            ladder.remove(at.level());
+        if self.unlink(slot) == 0 {
+            self.ladder_mut(at.side()).remove(at.level());
         }
         self.forget(slot);
     }
@@ -238,6 +233,7 @@ impl FastBook {
         }
     }
 
+    #[inline]
     fn place(&mut self, incoming: &Incoming, price: Price, remaining: Quantity) {
         if incoming.display.is_some() {
             self.rest(Resting::of(incoming, price, remaining));
@@ -260,6 +256,7 @@ impl FastBook {
 }
 
 impl Book for FastBook {
+    #[inline]
     fn submit(&mut self, incoming: Incoming, fills: &mut Vec<Fill>) -> Outcome {
         debug_assert!(self.index.find(&self.orders, incoming.order).is_none());
         if incoming.remainder == Remainder::FillOrKill && !self.would_fill(&incoming) {
@@ -312,6 +309,7 @@ impl Book for FastBook {
         }
     }
 
+    #[inline]
     fn cancel(&mut self, order: OrderId) -> Option<Resting> {
         let slot = self.index.find(&self.orders, order)?;
         let resting = self.resting_at(slot);
