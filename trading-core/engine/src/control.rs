@@ -186,7 +186,7 @@ impl<B: MarketBook> Shard<B> {
     ) -> Result<ControlOutcome, RejectReason> {
         let row = self.accounts.row_of(account);
         let row = row.ok_or(RejectReason::UnknownAccount { account })?;
-        self.facts.risk.account_mut(row).limits = limits;
+        self.facts.risk.account_mut(row).set_limits(limits);
         Ok(ControlOutcome::Done)
     }
 

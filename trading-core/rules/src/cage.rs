@@ -74,16 +74,29 @@ impl PriceCage {
     /// `None` when the tick is not above 0 or a bound exceeds [`Price`]'s range.
     #[must_use]
     pub fn bounds(&self, reference: Price, tick: Price) -> Option<CageBounds> {
+        Some(CageBounds {
+            buy_max: self.bound(Side::Buy, reference, tick)?,
+            sell_min: self.bound(Side::Sell, reference, tick)?,
+        })
+    }
+
+    /// The bound of one side alone; `None` as [`PriceCage::bounds`].
+    #[must_use]
+    pub fn bound(&self, side: Side, reference: Price, tick: Price) -> Option<Price> {
         if tick.0 <= 0 || reference.0 <= 0 {
             return None;
         }
         let by_ticks = tick.0.checked_mul(i64::from(self.ticks_min))?;
-        let buy = self.buy_max.of(reference.0, tick.0)?;
-        let sell = self.sell_min.of(reference.0, tick.0)?;
-        Some(CageBounds {
-            buy_max: Price(buy.max(reference.0.checked_add(by_ticks)?)),
-            sell_min: Price(sell.min(reference.0 - by_ticks)),
-        })
+        Some(Price(match side {
+            Side::Buy => {
+                let by_ratio = self.buy_max.of(reference.0, tick.0)?;
+                by_ratio.max(reference.0.checked_add(by_ticks)?)
+            }
+            Side::Sell => self
+                .sell_min
+                .of(reference.0, tick.0)?
+                .min(reference.0 - by_ticks),
+        }))
     }
 }
 

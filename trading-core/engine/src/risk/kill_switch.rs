@@ -12,6 +12,18 @@ const SWITCHES_MAX: usize = 4_096;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Switches {
     on: BTreeMap<KillScope, KillMode>,
+    /// How many of each kind: most orders meet none, and need no look-up to know.
+    by_kind: [u32; 5],
+}
+
+fn kind(scope: KillScope) -> usize {
+    match scope {
+        KillScope::Firm => 0,
+        KillScope::Account(_) => 1,
+        KillScope::Trader(_) => 2,
+        KillScope::Symbol(_) => 3,
+        KillScope::Side(_) => 4,
+    }
 }
 
 impl Switches {
@@ -21,7 +33,9 @@ impl Switches {
     /// [`RejectReason::Full`] when too many are on. The firm's switch and the sides' always find room.
     pub fn turn(&mut self, scope: KillScope, mode: KillMode) -> Result<(), RejectReason> {
         if mode == KillMode::Off {
-            self.on.remove(&scope);
+            if self.on.remove(&scope).is_some() {
+                self.by_kind[kind(scope)] -= 1;
+            }
             return Ok(());
         }
         let has_room = self.on.len() < SWITCHES_MAX || self.on.contains_key(&scope);
@@ -32,7 +46,9 @@ impl Switches {
                 max: SWITCHES_MAX as u64,
             });
         }
-        self.on.insert(scope, mode);
+        if self.on.insert(scope, mode).is_none() {
+            self.by_kind[kind(scope)] += 1;
+        }
         Ok(())
     }
 
@@ -61,6 +77,7 @@ impl Switches {
             KillScope::Side(side),
         ]
         .into_iter()
+        .filter(|scope| self.by_kind[kind(*scope)] > 0)
         .find(|scope| match self.on.get(scope) {
             None | Some(KillMode::Off) => false,
             // A sell closes: whoever holds nothing cannot sell.

@@ -37,20 +37,26 @@ pub(super) fn check(ticket: &Ticket<'_>) -> Result<(), RejectReason> {
 /// Without a reference there is nothing to be far from.
 fn inside(ticket: &Ticket<'_>, cage: Option<PriceCage>) -> Result<(), RejectReason> {
     let (side, price) = (ticket.ask.side, ticket.ask.price);
-    let reference = ticket.quotes.reference(side);
-    let tick = ticket.definition.tick;
-    let bounds = cage
-        .zip(reference)
-        .and_then(|(cage, at)| cage.bounds(at, tick));
-    match bounds {
-        Some(bounds) if !bounds.admits(side, price) => Err(RejectReason::PriceOutsideCage {
-            side,
-            price,
-            bound: match side {
-                Side::Buy => bounds.buy_max,
-                Side::Sell => bounds.sell_min,
-            },
-        }),
-        _ => Ok(()),
+    let (Some(cage), Some(reference)) = (cage, ticket.quotes.reference(side)) else {
+        return Ok(());
+    };
+    // Most orders stand on the near side of the reference, where no cage ends.
+    let is_near = match side {
+        Side::Buy => price <= reference,
+        Side::Sell => price >= reference,
+    };
+    if is_near {
+        return Ok(());
     }
+    let Some(bound) = cage.bound(side, reference, ticket.definition.tick) else {
+        return Ok(());
+    };
+    let is_far = match side {
+        Side::Buy => price > bound,
+        Side::Sell => price < bound,
+    };
+    if is_far {
+        return Err(RejectReason::PriceOutsideCage { side, price, bound });
+    }
+    Ok(())
 }

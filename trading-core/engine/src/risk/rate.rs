@@ -23,22 +23,22 @@ pub(super) fn check(ticket: &mut Ticket<'_>) -> Result<(), RejectReason> {
         });
     }
     let level = conduct.duplicates;
-    let this = LastAsk {
-        symbol: ticket.definition.symbol,
-        side: ticket.ask.side,
+    let mut this = LastAsk {
         price: ticket.ask.price,
-        quantity: ticket.ask.quantity,
+        symbol: ticket.definition.symbol,
+        quantity: u32::try_from(ticket.ask.quantity.0).unwrap_or(u32::MAX),
+        side: ticket.ask.side,
+        repeats: 0,
     };
     let age = ticket.now.0.saturating_sub(of_account.last_ask_at.0);
-    let is_again = of_account.last_ask == Some(this) && age < u64::from(level.window_ms) * 1_000;
-    of_account.repeats = if is_again {
-        of_account.repeats.saturating_add(1)
-    } else {
-        0
-    };
+    if let Some(last) = of_account.last_ask.filter(|last| last.is_same(&this))
+        && age < u64::from(level.window_ms) * 1_000
+    {
+        this.repeats = last.repeats.saturating_add(1);
+    }
     of_account.last_ask = Some(this);
     of_account.last_ask_at = ticket.now;
-    if of_account.repeats > level.repeats_max {
+    if u32::from(this.repeats) > level.repeats_max {
         return Err(RejectReason::RepeatedOrder {
             repeats_max: level.repeats_max,
             window_ms: level.window_ms,

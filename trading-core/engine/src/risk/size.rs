@@ -16,8 +16,14 @@ pub(super) fn check(ticket: &Ticket<'_>) -> Result<(), RejectReason> {
             return Err(RejectReason::QuantityAboveMax { quantity, max });
         }
     }
+    let Some(max) = ticket
+        .of_account
+        .limits()
+        .map(|limits| limits.order_amount_max)
+    else {
+        return Ok(());
+    };
     let amount = ask.price.times(quantity).unwrap_or(Money(i64::MAX));
-    let max = ticket.of_account.limits.order_amount_max;
     if amount > max {
         return Err(RejectReason::AmountAboveMax { amount, max });
     }

@@ -6,53 +6,84 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use surveillance::TokenBucket;
 use types::{
-    AccountLimits, OwnerId, Price, Quantity, Side, SymbolDefinition, SymbolId, TradingDay,
-    UnixMicros,
+    AccountLimits, OwnerId, Price, Side, SymbolDefinition, SymbolId, TradingDay, UnixMicros,
 };
 
 /// What an account asked for last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LastAsk {
-    pub symbol: SymbolId,
-    pub side: Side,
     pub price: Price,
-    pub quantity: Quantity,
+    pub symbol: SymbolId,
+    /// Shares; a larger order than this can count is none that passes the size check.
+    pub quantity: u32,
+    pub side: Side,
+    /// How often it came again.
+    pub repeats: u16,
 }
 
-/// What the checks remember of an account.
+impl LastAsk {
+    /// Whether another asks for the same.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Self {
+            repeats: 0,
+            ..*self
+        } == Self {
+            repeats: 0,
+            ..*other
+        }
+    }
+}
+
+/// What the house has set for an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct House {
+    limits: AccountLimits,
+    /// Symbols that it may not trade.
+    restricted: BTreeSet<SymbolId>,
+}
+
+/// What the checks remember of an account: as much as one line of the cache takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(align(64))]
 pub struct AccountRisk {
-    /// The house's limits.
-    pub limits: AccountLimits,
-    /// Symbols that it may not trade; most have none.
-    restricted: Option<Box<BTreeSet<SymbolId>>>,
+    /// None for most.
+    house: Option<Box<House>>,
     /// Orders accepted today.
     pub orders: u32,
     /// Of these, taken back at its request.
     pub cancels: u32,
     pub(crate) bucket: TokenBucket,
-    pub(crate) last_ask: Option<LastAsk>,
     pub(crate) last_ask_at: UnixMicros,
-    pub(crate) repeats: u32,
+    pub(crate) last_ask: Option<LastAsk>,
 }
 
 impl AccountRisk {
+    /// The house's limits; none when it has set none.
+    #[must_use]
+    pub fn limits(&self) -> Option<&AccountLimits> {
+        self.house.as_ref().map(|house| &house.limits)
+    }
+
+    /// Sets the house's limits.
+    pub fn set_limits(&mut self, limits: AccountLimits) {
+        self.house.get_or_insert_default().limits = limits;
+    }
+
     /// Whether the account may not trade a symbol.
     #[must_use]
     pub fn restricts(&self, symbol: SymbolId) -> bool {
-        let list = self.restricted.as_ref();
-        list.is_some_and(|list| list.contains(&symbol))
+        let house = self.house.as_ref();
+        house.is_some_and(|house| house.restricted.contains(&symbol))
     }
 
     /// Puts a symbol on the account's list, or takes it off.
-    pub(crate) fn restrict(&mut self, symbol: SymbolId, is_restricted: bool) {
-        let list = self.restricted.get_or_insert_default();
+    pub fn restrict(&mut self, symbol: SymbolId, is_restricted: bool) {
+        let house = self.house.get_or_insert_default();
         if is_restricted {
-            list.insert(symbol);
+            house.restricted.insert(symbol);
         } else {
-            list.remove(&symbol);
+            house.restricted.remove(&symbol);
         }
-        self.restricted.take_if(|list| list.is_empty());
     }
 
     /// Forgets the day; limits and lists stay.
@@ -60,7 +91,6 @@ impl AccountRisk {
         self.orders = 0;
         self.cancels = 0;
         self.last_ask = None;
-        self.repeats = 0;
     }
 }
 
@@ -195,5 +225,15 @@ impl Risk {
             let (trading, fees) = (market.trading_on(day)?, market.fees_on(day)?);
             Some(DayRules::new(trading, fees, definition.security))
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_s_record_is_one_line_of_the_cache() {
+        assert_eq!(size_of::<AccountRisk>(), 64);
     }
 }

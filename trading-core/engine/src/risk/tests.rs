@@ -6,7 +6,7 @@ use rules::{
     OrderRate, OutsideCage, PhaseRule, PriceCage, PriceCollar, PriceLimits, Ratio, Schedule,
     SizeMax, TieRule, Trading, Yuan,
 };
-use types::{Board, Boards, KillMode, KillScope, Security, TradingDay};
+use types::{AccountLimits, Board, Boards, KillMode, KillScope, Security, TradingDay};
 
 const TEN: Price = Price(100_000);
 const DAY: TradingDay = TradingDay(20_261_125);
@@ -196,6 +196,14 @@ fn code(change: impl Fn(&mut Desk)) -> u16 {
     desk.code()
 }
 
+/// The same most for one order and for all that are open.
+fn limits(max: i64) -> AccountLimits {
+    AccountLimits {
+        order_amount_max: Money(max),
+        open_amount_max: Money(max),
+    }
+}
+
 fn size(desk: &mut Desk, shares: u64) {
     desk.ask.quantity = Quantity(shares);
     desk.ask.open = Quantity(shares);
@@ -317,7 +325,7 @@ fn check_6_bounds_shares_and_amount() {
     assert_eq!(market(500), 0);
     assert_eq!(market(600), 304);
     let amount = 100 * TEN.0;
-    let limited = |max| code(move |desk| desk.account.limits.order_amount_max = Money(max));
+    let limited = |max| code(move |desk| desk.account.set_limits(limits(max)));
     assert_eq!(limited(amount), 0);
     assert_eq!(limited(amount - 1), 313);
 }
@@ -389,7 +397,7 @@ fn check_12_looks_at_what_would_be_held() {
 fn check_13_adds_up_what_is_open() {
     let open = |open| {
         code(move |desk| {
-            desk.account.limits.open_amount_max = Money(300 * TEN.0);
+            desk.account.set_limits(limits(300 * TEN.0));
             desk.funds.open_amount = Money(open);
         })
     };
