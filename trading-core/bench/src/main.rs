@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   bench all ─┬─► codec, engine, memory in this process
-//!              ├─► ITCH, FIX             benchmarks of their own crates
+//!              ├─► book, risk, ITCH, FIX benchmarks of their own crates
 //!              ├─► node, group, ping,    real server processes on loopback ◄─ load, open loop
 //!              │   failover
 //!              └─► table, JSON, docs/bench/history.jsonl ─► bench compare
@@ -59,7 +59,7 @@ enum What {
     Engine,
     /// A million accounts.
     Memory,
-    /// Benchmarks of other crates: ITCH, FIX.
+    /// Benchmarks of other crates: book, risk, ITCH, FIX.
     Others,
     /// One node.
     Node,

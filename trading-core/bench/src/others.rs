@@ -22,6 +22,26 @@ struct Other {
 
 const OTHERS: &[Other] = &[
     Other {
+        id: "book",
+        what: "the fast book alone, one thread, deep book",
+        target: Target::AtLeast(10.0),
+        unit: "million commands/s",
+        package: "book",
+        bench: "book",
+        line: "stated load, fast book",
+        number: 0,
+    },
+    Other {
+        id: "risk",
+        what: "all risk checks, median",
+        target: Target::AtMost(150.0),
+        unit: "ns",
+        package: "engine",
+        bench: "risk",
+        line: "ns a check",
+        number: 0,
+    },
+    Other {
         id: "fix",
         what: "FIX NewOrderSingle, parse and check",
         target: Target::AtMost(300.0),
