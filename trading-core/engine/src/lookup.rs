@@ -3,8 +3,9 @@
 //! Used to look up and never to walk over, so that its layout decides nothing. A table of `max`
 //! rows costs 32 bytes a row (16 a slot, at most half of the slots taken).
 
-/// Finds rows by number. `SEQUENTIAL` numbers come one after the other and stand side by side, so
-/// that the newest share their cache lines; others are spread by a multiplication.
+/// Finds rows by number, spread by a multiplication. `SEQUENTIAL` numbers, which come one after the
+/// other, are spread by eights, so that the newest share their cache lines. (Side by side without
+/// end they would be one long run, and each removal a walk to its end.)
 #[derive(Clone, Debug)]
 pub(crate) struct Lookup<const SEQUENTIAL: bool> {
     /// The number, and its row plus one; zero where nothing stands.
@@ -25,11 +26,12 @@ impl<const SEQUENTIAL: bool> Lookup<SEQUENTIAL> {
     }
 
     fn home(&self, number: u64) -> usize {
-        let mask = self.slots.len() - 1;
+        let shift = 64 - self.slots.len().trailing_zeros();
         if SEQUENTIAL {
-            return number as usize & mask;
+            let group = (number >> 3).wrapping_mul(GOLDEN) >> (shift + 3);
+            return (group << 3 | number & 7) as usize;
         }
-        (number.wrapping_mul(GOLDEN) >> (64 - self.slots.len().trailing_zeros())) as usize
+        (number.wrapping_mul(GOLDEN) >> shift) as usize
     }
 
     pub(crate) fn get(&self, number: u64) -> Option<u32> {
@@ -118,6 +120,23 @@ mod tests {
             }
         }
         Ok(())
+    }
+
+    /// Side by side without end they were one run of all that is open, and each removal walked to
+    /// its end: the first run of the benchmark took 60 µs a command.
+    #[test]
+    fn sequential_numbers_stand_in_short_runs() {
+        let mut lookup = Lookup::<true>::with_room(100_000);
+        for number in 0..100_000 {
+            lookup.insert(number, number as u32);
+        }
+        let taken = lookup.slots.iter().map(|[_, row]| *row != 0);
+        let (mut run, mut longest) = (0, 0);
+        for taken in taken {
+            run = if taken { run + 1 } else { 0 };
+            longest = longest.max(run);
+        }
+        assert!(longest < 1_000, "{longest}");
     }
 
     proptest! {

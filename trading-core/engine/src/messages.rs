@@ -22,6 +22,8 @@ pub(crate) struct Kept {
     pub epoch: Epoch,
     /// Zero when it answers no request.
     pub in_reply_to: ClientSeq,
+    /// Whether it is the first that replies to the request.
+    pub is_answer: bool,
     pub report: Report,
 }
 
@@ -29,6 +31,7 @@ const EMPTY: Kept = Kept {
     log_seq: LogSeq(0),
     epoch: Epoch(0),
     in_reply_to: ClientSeq(0),
+    is_answer: false,
     report: Report::MassCancelled { orders: 0 },
 };
 

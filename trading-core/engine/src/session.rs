@@ -26,8 +26,6 @@ pub(crate) struct Session {
     oldest_out_seq: OutSeq,
     /// The latest request that was answered.
     last_answered: ClientSeq,
-    /// The latest request whose answer fell out.
-    last_dropped_answer: ClientSeq,
     first_chunk: u32,
     last_chunk: u32,
     chunks: u32,
@@ -44,7 +42,6 @@ pub(crate) struct StoredSession {
     cancel_on_disconnect_ms: Option<u32>,
     grace_until: Option<UnixMicros>,
     last_answered: ClientSeq,
-    last_dropped_answer: ClientSeq,
     messages: Vec<Kept>,
     /// Of each chunk, oldest first.
     answered_before: Vec<ClientSeq>,
@@ -72,7 +69,6 @@ impl Session {
             grace_until: None,
             oldest_out_seq: OutSeq(1),
             last_answered: ClientSeq(0),
-            last_dropped_answer: ClientSeq(0),
             first_chunk: chunk,
             last_chunk: chunk,
             chunks: 1,
@@ -105,12 +101,13 @@ impl Session {
             log_seq: cause.0,
             epoch: cause.1,
             in_reply_to: in_reply_to.unwrap_or_default(),
+            is_answer: in_reply_to.is_some_and(|request| request > self.last_answered),
             report,
         };
         messages.put(self.last_chunk, out_seq.0, kept);
         self.last_answered = self.last_answered.max(kept.in_reply_to);
         self.next_out_seq.0 += 1;
-        while self.next_out_seq.0 - self.oldest_out_seq.0 > messages_max {
+        if self.next_out_seq.0 - self.oldest_out_seq.0 > messages_max {
             self.drop_oldest(messages);
             dropped += 1;
         }
@@ -123,16 +120,10 @@ impl Session {
         let chunk = match messages.take(self.chunks, self.last_answered) {
             Some(chunk) => chunk,
             None => {
-                let end = self.oldest_out_seq.0.next_multiple_of(CHUNK).max(1);
-                let end = if self.oldest_out_seq.0.is_multiple_of(CHUNK) {
-                    end + CHUNK
-                } else {
-                    end
-                };
-                while self.oldest_out_seq.0 < end.min(self.next_out_seq.0) {
-                    self.note_dropped(messages);
-                    dropped += 1;
-                }
+                let end = (self.oldest_out_seq.0 / CHUNK + 1) * CHUNK;
+                let end = end.min(self.next_out_seq.0);
+                dropped = end - self.oldest_out_seq.0;
+                self.oldest_out_seq = OutSeq(end);
                 let oldest = self.first_chunk;
                 let next = messages.next(oldest);
                 messages.begin_again(oldest, self.last_answered);
@@ -150,14 +141,8 @@ impl Session {
         dropped
     }
 
-    fn note_dropped(&mut self, messages: &Messages) {
-        let kept = messages.at(self.first_chunk, self.oldest_out_seq.0);
-        self.last_dropped_answer = self.last_dropped_answer.max(kept.in_reply_to);
-        self.oldest_out_seq.0 += 1;
-    }
-
     fn drop_oldest(&mut self, messages: &mut Messages) {
-        self.note_dropped(messages);
+        self.oldest_out_seq.0 += 1;
         if self.oldest_out_seq.0.is_multiple_of(CHUNK) && self.chunks > 1 {
             let empty = self.first_chunk;
             self.first_chunk = messages.next(empty);
@@ -209,7 +194,7 @@ impl Session {
 
     /// The answer that a request got, while it is kept: the first message that replies to it.
     pub(crate) fn answer(&self, messages: &Messages, client_seq: ClientSeq) -> Option<Outbound> {
-        if client_seq <= self.last_dropped_answer || client_seq > self.last_answered {
+        if client_seq > self.last_answered {
             return None;
         }
         // The last chunk that was begun before the request was answered.
@@ -223,7 +208,10 @@ impl Session {
         }
         let end = ((first / CHUNK + 1) * CHUNK).min(self.next_out_seq.0);
         (first..end)
-            .find(|out_seq| messages.at(chunk, *out_seq).in_reply_to == client_seq)
+            .find(|out_seq| {
+                let kept = messages.at(chunk, *out_seq);
+                kept.is_answer && kept.in_reply_to == client_seq
+            })
             .map(|out_seq| self.outbound(OutSeq(out_seq), messages.at(chunk, out_seq)))
     }
 
@@ -260,7 +248,6 @@ impl Session {
             cancel_on_disconnect_ms: self.cancel_on_disconnect_ms,
             grace_until: self.grace_until,
             last_answered: self.last_answered,
-            last_dropped_answer: self.last_dropped_answer,
             messages: kept.collect(),
             answered_before: chunks
                 .map(|chunk| messages.answered_before(chunk))
@@ -286,7 +273,6 @@ impl Session {
             grace_until: stored.grace_until,
             oldest_out_seq: OutSeq(oldest),
             last_answered: stored.last_answered,
-            last_dropped_answer: stored.last_dropped_answer,
             first_chunk: NONE,
             last_chunk: NONE,
             chunks: 0,

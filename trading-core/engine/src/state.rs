@@ -67,6 +67,9 @@ pub struct StaleEntry {
     pub last_epoch: Epoch,
 }
 
+/// Steps of matching that one order is expected to cause at most; more make the buffer grow once.
+const FILLS: usize = 4_096;
+
 /// What came in by opening accounts and never changes by trading.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Totals {
@@ -169,7 +172,7 @@ impl<B: MarketBook> Shard<B> {
             orders: Orders::new(&limits),
             client_ids: ClientIds::with_room(limits.client_order_ids_max),
             graces: BTreeSet::new(),
-            fills: Vec::new(),
+            fills: Vec::with_capacity(FILLS),
             auction_fills: Vec::new(),
             findings: Vec::new(),
         }

@@ -2,9 +2,10 @@
 
 use proptest::prelude::*;
 use types::{
-    AccountId, ClOrdId, ClientCommand, ClientSeq, Command, Control, Logon, MarketStyle, Money,
-    NewOrder, OrderKind, OutSeq, Price, Quantity, ReplicaId, Request, SelfTradePrevention,
-    SessionId, Side, SymbolDefinition, SymbolId, TimeInForce,
+    AccountId, AccountTerms, Board, ClOrdId, ClientCommand, ClientSeq, Command, Control, Logon,
+    MarketStyle, Money, NewOrder, OrderKind, OutSeq, Phase, PhaseScope, Price, Quantity,
+    ReferencePrice, ReplicaId, Request, SelfTradePrevention, SessionId, Side, SymbolDefinition,
+    SymbolId, TimeInForce, TradingDay,
 };
 
 pub const SYMBOLS: [SymbolId; 2] = [SymbolId(600_000), SymbolId(1)];
@@ -179,4 +180,91 @@ fn new_order() -> impl Strategy<Value = NewOrder> {
                 }
             },
         )
+}
+
+/// The same with every kind and term of orders, phases, days, graces and terms of accounts.
+pub fn rich_stream(length: usize) -> impl Strategy<Value = Vec<Command>> {
+    prop::collection::vec((command(), any::<u64>()), length / 2..length)
+        .prop_map(|commands| commands.into_iter().map(spiced).collect())
+}
+
+fn spiced((command, spice): (Command, u64)) -> Command {
+    let more = spice / 100;
+    match (spice % 100, command) {
+        (0..3, _) => set_phase(more),
+        (3, _) => Command::Control(Control::SettleDay {
+            trading_day: TradingDay((more % 4) as u32),
+        }),
+        (4, _) => Command::Disconnect {
+            session: SessionId(SESSIONS[more as usize % SESSIONS.len()]),
+        },
+        (5, _) => Command::Tick,
+        (6, _) => Command::Control(Control::SetReferencePrice {
+            symbol: SYMBOLS[more as usize % 2],
+            reference: ReferencePrice::PreviousClose,
+            price: Price(99_000 + (more % 20 * 100) as i64),
+        }),
+        (7, _) => Command::Control(Control::SetAccountTerms {
+            account: ACCOUNTS[more as usize % ACCOUNTS.len()],
+            terms: AccountTerms {
+                active: !more.is_multiple_of(5),
+                ..AccountTerms::default()
+            },
+        }),
+        (8, _) => {
+            let session = SESSIONS[more as usize % SESSIONS.len()];
+            Command::Logon(Logon {
+                cancel_on_disconnect_ms: Some(2),
+                ..Logon::new(SessionId(session), AccountId(session / 10), OutSeq(0))
+            })
+        }
+        (_, Command::Client(mut client)) => {
+            if let Request::New(new) = &mut client.request {
+                add_terms(new, more);
+            }
+            Command::Client(client)
+        }
+        (_, other) => other,
+    }
+}
+
+fn set_phase(spice: u64) -> Command {
+    let scope = match spice % 4 {
+        0 => PhaseScope::All,
+        1 => PhaseScope::Board(Board::ShanghaiMain),
+        _ => PhaseScope::Symbol(SYMBOLS[spice as usize / 4 % 2]),
+    };
+    let phase = match spice / 8 % 2 {
+        0 => Phase::Continuous,
+        _ => Phase::ALL[spice as usize / 16 % Phase::ALL.len()],
+    };
+    Command::Control(Control::SetPhase { scope, phase })
+}
+
+fn add_terms(new: &mut NewOrder, spice: u64) {
+    let OrderKind::Limit { price } = new.kind else {
+        return;
+    };
+    let style = [
+        MarketStyle::ImmediateOrCancel,
+        MarketStyle::BestFiveOrCancel,
+        MarketStyle::BestFiveThenLimit,
+        MarketStyle::CounterpartyBest,
+        MarketStyle::OwnBest,
+        MarketStyle::FillOrKill,
+    ][spice as usize / 16 % 6];
+    let trigger = Price(99_500 + (spice / 16 % 11 * 100) as i64);
+    match spice % 16 {
+        0..3 => {
+            let protection = (spice / 512).is_multiple_of(3).then_some(price);
+            new.kind = OrderKind::Market { style, protection };
+        }
+        3 => new.kind = OrderKind::Stop { trigger },
+        4 => new.kind = OrderKind::StopLimit { trigger, price },
+        5 => new.time_in_force = TimeInForce::FillOrKill,
+        6 | 7 => new.time_in_force = TimeInForce::GoodTillCancel,
+        8 => new.post_only = true,
+        9 | 10 => new.display = Some(Quantity(100)),
+        _ => {}
+    }
 }
