@@ -53,7 +53,7 @@ fn numbered<B: MarketBook>(state: &Shard<B>, command: &Command) -> Command {
             client_seq: state
                 .next_client_seq(client.session)
                 .unwrap_or(client.client_seq),
-            ..client.clone()
+            ..*client
         }),
         other => other.clone(),
     }

@@ -431,7 +431,7 @@ fn each_check_has_its_own_code() {
         market.ask(1, cancel("gone"));
         market.ask(2, sell("counter", 100, TEN));
         market.ask(1, buy("part", 200, TEN));
-        assert_eq!(market.code(1, request.clone()), code, "{request:?}");
+        assert_eq!(market.code(1, request), code, "{request:?}");
     }
 }
 
