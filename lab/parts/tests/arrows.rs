@@ -37,7 +37,14 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "types", "book", "engine", "journal", "replica", "protocol", "gateway", "probes",
         ],
     ),
-    ("history", &["types", "engine"]),
+    ("history", &["types", "engine", "protocol"]),
+    ("fuzz-targets", &["types", "engine", "journal", "replica"]),
+    (
+        "sim",
+        &[
+            "types", "engine", "journal", "replica", "protocol", "client", "history",
+        ],
+    ),
     ("probes", &[]),
     ("bench", &["types", "engine", "protocol", "client"]),
     ("crds", &[]),

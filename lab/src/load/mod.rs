@@ -13,7 +13,6 @@
 mod generator;
 mod meter;
 mod prepare;
-mod seen;
 mod trader;
 
 pub use generator::{Generator, SYMBOLS};

@@ -1,12 +1,11 @@
 //! One session that trades.
 
 use super::generator::Generator;
-use super::seen::seen;
 use crate::ground::power::now_us;
 use anyhow::{Result, bail};
 use client::OrderSession;
 use client::session::{Event, SessionOptions, SubmitError};
-use history::Record;
+use history::{Record, seen};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::mpsc;

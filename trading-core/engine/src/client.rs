@@ -9,6 +9,7 @@ use crate::session::Arrival;
 use crate::state::Requester;
 use book::{Ending, Outcome, Replacement, Stop};
 use surveillance::{AccountSlot, Act};
+use types::mutants::{self, Mutant};
 use types::{
     CancelCause, ClOrdId, ClientCommand, Event, NewOrder, OrderState, Price, Quantity,
     RejectReason, Report, Request, SymbolId,
@@ -26,7 +27,11 @@ impl<B: MarketBook> Shard<B> {
             return;
         };
         let session = &mut self.sessions[row as usize];
-        match session.arrival(client_seq) {
+        let arrival = match session.arrival(client_seq) {
+            Arrival::SeenBefore if mutants::is(Mutant::NoDedupe) => Arrival::Next,
+            arrival => arrival,
+        };
+        match arrival {
             Arrival::SeenBefore => {
                 self.facts.counters.duplicates += 1;
                 events.push(Event::Duplicate {
@@ -44,7 +49,7 @@ impl<B: MarketBook> Shard<B> {
                 });
             }
             Arrival::Next => {
-                session.next_client_seq.0 += 1;
+                session.next_client_seq.0 = session.next_client_seq.0.max(client_seq.0 + 1);
                 let requester = Requester {
                     session: row,
                     client_seq,

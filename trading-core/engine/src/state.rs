@@ -20,7 +20,7 @@ use surveillance::{Finding, Surveillance};
 use types::{
     AccountId, AccountTerms, ClientSeq, Command, Epoch, Event, LogIndex, LogSeq, Logon,
     MaintenanceLease, Money, OrderId, OrderView, OutSeq, Outbound, Phase, Price, Protection,
-    Quantity, RejectReason, Report, SessionId, SymbolDefinition, SymbolId, Table, TradeId,
+    Quantity, RejectReason, Report, SessionId, Side, SymbolDefinition, SymbolId, Table, TradeId,
     TradingDay, UnixMicros,
 };
 
@@ -450,6 +450,12 @@ impl<B: MarketBook> Shard<B> {
     #[must_use]
     pub fn book(&self, symbol: SymbolId) -> Option<&B> {
         Some(&self.listing(self.listing_row(symbol)?).book)
+    }
+
+    /// The best price that rests on a side of a symbol's book.
+    #[must_use]
+    pub fn best_price(&self, symbol: SymbolId, side: Side) -> Option<Price> {
+        self.book(symbol)?.best(side)
     }
 
     /// An order that is open, or closed not long ago.

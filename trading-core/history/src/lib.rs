@@ -27,9 +27,11 @@
 mod check;
 mod log;
 mod record;
+mod seen;
 
 pub use check::{FirstContact, Verdict, check, first_contact, sessions};
 pub use log::{Log, ReplayError};
 pub use record::{
     HISTORY_FORMAT, Header, History, HistoryError, Record, SeenMessage, SeenReport, read_history,
 };
+pub use seen::{Unreadable, seen};

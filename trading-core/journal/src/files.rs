@@ -18,6 +18,11 @@ pub(crate) fn snapshot_name(index: u64) -> String {
     format!("{SNAPSHOT}{index:020}")
 }
 
+/// Whether a file holds a part of the log.
+pub(crate) fn is_log(name: &str) -> bool {
+    name.starts_with(SEGMENT) || name.starts_with(SNAPSHOT)
+}
+
 /// First positions of all segments, ascending.
 pub(crate) fn segments(disk: &dyn Disk) -> Result<Vec<u64>, JournalError> {
     numbered(disk, SEGMENT)

@@ -126,6 +126,32 @@ pub(crate) fn later_write_exists(bytes: &[u8], position: u64) -> bool {
     })
 }
 
+/// Whether bytes that are a record are written again as the same record; for fuzzing.
+#[must_use]
+pub fn reads_what_it_writes(bytes: &[u8]) -> bool {
+    let Found::Record(placed) = decode(bytes) else {
+        return true;
+    };
+    let mut again = Vec::new();
+    placed
+        .record
+        .encode(placed.position, placed.write_start, &mut again);
+    decode(&again) == Found::Record(placed)
+}
+
+/// A record's bytes, for fuzzing to begin with.
+#[must_use]
+pub fn example_record() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let entry = LogEntry {
+        index: LogIndex(1),
+        epoch: Epoch(1),
+        data: vec![7; 20],
+    };
+    Record::Entry(entry).encode(1, 1, &mut bytes);
+    bytes
+}
+
 fn decode_record(bytes: &[u8]) -> Result<Placed, &'static str> {
     if bytes.len() < HEADER_BYTES {
         return Err("less than a record's header is left");

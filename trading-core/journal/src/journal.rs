@@ -2,6 +2,7 @@
 
 use crate::disk::{Disk, DiskFile, FolderDisk, Lock};
 use crate::error::{JournalError, io_error};
+use crate::evidence::{self, Mark, UNPROVEN};
 use crate::files::{self, Spares};
 use crate::format::{self, Found, HEADER_BYTES, Record};
 use crate::snapshot::{self, SavedSnapshot, SnapshotWriter};
@@ -10,9 +11,6 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use types::{Epoch, LogIndex};
-
-/// Stands in a folder from its first use until [`Journal::prove`].
-const UNPROVEN: &str = "unproven";
 
 /// Sizes of the log on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +47,9 @@ pub struct Recovered {
     /// The folder was empty once and nobody has called [`Journal::prove`] since: this replica may
     /// have promised things that it no longer knows.
     pub unproven: bool,
+    /// Why the log that stood here was set aside, while this one is unproven: then it is known that
+    /// there were promises.
+    pub set_aside: Option<String>,
 }
 
 /// The log, open for writing.
@@ -106,13 +107,16 @@ impl Journal {
         let mut offset = 0;
         let positions = files::segments(&*disk)?;
         if positions.is_empty() {
-            files::write_whole(
-                &*disk,
-                UNPROVEN,
-                &[b"this log has not caught up with its group yet\n"],
-            )?;
+            // One that was set aside stays marked as such.
+            if evidence::read_mark(&*disk)? == Mark::Proven {
+                evidence::mark_new(&*disk)?;
+            }
         }
-        replay.recovered.unproven = files::list(&*disk)?.iter().any(|name| name == UNPROVEN);
+        let mark = evidence::read_mark(&*disk)?;
+        replay.recovered.unproven = mark != Mark::Proven;
+        if let Mark::SetAside(reason) = mark {
+            replay.recovered.set_aside = Some(reason);
+        }
         for (number, first_position) in positions.iter().enumerate() {
             let last = number + 1 == positions.len();
             let highest_index;
@@ -153,6 +157,37 @@ impl Journal {
             journal.write(&[Record::Reset { index, epoch }], Sync::Now)?;
         }
         Ok((journal, recovered))
+    }
+
+    /// Opens the log; one that is damaged is set aside as evidence, and an empty and unproven one
+    /// takes its place, for the peers to fill.
+    ///
+    /// # Errors
+    /// As [`Journal::open`], but for `Damaged`.
+    pub fn open_or_set_aside(
+        folder: &Path,
+        options: Options,
+    ) -> Result<(Self, Recovered), JournalError> {
+        Self::open_or_set_aside_on(Arc::new(FolderDisk::new(folder)), options)
+    }
+
+    /// [`Journal::open_or_set_aside`] on any disk.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_or_set_aside_on(
+        disk: Arc<dyn Disk>,
+        options: Options,
+    ) -> Result<(Self, Recovered), JournalError> {
+        match Self::open_on(disk.clone(), options) {
+            Err(damage @ JournalError::Damaged { .. }) => {
+                // Nobody else may come between.
+                let _lock = disk.lock()?;
+                evidence::set_aside(&*disk, &damage.to_string())?;
+            }
+            opened => return opened,
+        }
+        Self::open_on(disk, options)
     }
 
     /// Appends entries, then the hard state if it changed. An entry whose index is there already

@@ -6,6 +6,8 @@
 //!  ├── segment-00000000000000000001 zeros written beforehand, then records one after the other
 //!  ├── segment-00000000000000004711 │ length │ crc32 │ position │ write start │ kind │ payload │ …
 //!  ├── spare                        the next segment, being made ready
+//!  ├── unproven                     this log must still catch up with its group
+//!  ├── damaged-…                    files of a log that was set aside, as evidence
 //!  ├── snapshot-00000000000000020000  state up to and with that entry; the last two are kept
 //!  └── snapshot-00000000000000040000
 //! ```
@@ -15,13 +17,15 @@
 //!   there is final: the process must end, for nobody knows what the disk holds.
 //! - A write that power cut short is cut off when the journal is opened, for nothing in it was
 //!   promised. Damage to what was synced is never cut: [`JournalError::Damaged`] names file and
-//!   offset, and the replica must be rebuilt from its peers.
+//!   offset. [`Journal::open_or_set_aside`] keeps such a log as evidence and begins an unproven one,
+//!   which the peers fill again.
 //! - Entries are only deleted below the older of two snapshots, so a damaged newest snapshot loses
 //!   nothing.
 //! - One process at a time.
 
 mod disk;
 mod error;
+mod evidence;
 mod files;
 mod format;
 mod journal;
@@ -33,6 +37,11 @@ pub use error::JournalError;
 pub use journal::{Journal, Options, Recovered, Sync};
 pub use reader::{CommittedLog, read_committed, read_committed_on};
 pub use snapshot::{SavedSnapshot, SnapshotWriter};
+
+#[doc(hidden)]
+pub use format::{example_record, reads_what_it_writes};
+#[doc(hidden)]
+pub use snapshot::decode as read_snapshot_bytes;
 
 use types::{Epoch, LogIndex, ReplicaId};
 

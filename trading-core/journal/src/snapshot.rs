@@ -79,7 +79,7 @@ pub(crate) fn read(disk: &dyn Disk, name: &str) -> Result<SavedSnapshot, Journal
 }
 
 /// Reads a snapshot's bytes; says what is not as it was written.
-pub(crate) fn decode(bytes: &[u8]) -> Result<SavedSnapshot, &'static str> {
+pub fn decode(bytes: &[u8]) -> Result<SavedSnapshot, &'static str> {
     if bytes.len() < HEADER_BYTES || &bytes[..8] != MAGIC {
         return Err("it does not begin like a snapshot");
     }

@@ -16,6 +16,7 @@ use crate::status::HashPoint;
 use journal::{Journal, JournalError, Recovered, SavedSnapshot, SnapshotWriter, Sync};
 use raft::eraftpb::Message;
 use std::time::Duration;
+use types::mutants::{self, Mutant};
 use types::{ReplicaId, UnixMicros};
 
 /// Why a replica must stop.
@@ -143,7 +144,8 @@ impl Driver {
             let hard_state = work.hard_state.unwrap_or_default();
             self.journal.install(snapshot, hard_state)?;
         }
-        let sync = if work.sync { Sync::Now } else { Sync::Later };
+        let synced = work.sync && !mutants::is(Mutant::AcknowledgeBeforeSync);
+        let sync = if synced { Sync::Now } else { Sync::Later };
         let began = shell.elapsed();
         self.journal.append(work.entries, work.hard_state, sync)?;
         if sync == Sync::Now {

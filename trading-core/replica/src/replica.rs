@@ -12,6 +12,7 @@ use raft::{
     GetEntriesContext, ProgressState, RawNode, Ready, SnapshotStatus, StateRole, Storage as _,
 };
 use std::collections::{BTreeMap, VecDeque};
+use types::mutants::{self, Mutant};
 use types::{
     Batch, Command, Epoch, Event, LogIndex, LogSeq, Outbound, ReplicaId, Report, UnixMicros,
     decode_batch, encode_batch,
@@ -120,6 +121,15 @@ struct Unproven {
     goal: u64,
     /// The leader counts on entries that this replica does not have, and must be told.
     rebuild_from: Option<u64>,
+    /// Its log was damaged and set aside: there is a group with a history, whatever the others say.
+    set_aside: bool,
+}
+
+impl Unproven {
+    /// Whether it may found a group: only one that may never have had a log, and has none.
+    fn may_found(self, last_index: u64) -> bool {
+        !self.set_aside && last_index == 0
+    }
 }
 
 impl Replica {
@@ -137,7 +147,10 @@ impl Replica {
             None => (State::new(), 0),
         };
         let (min_election_tick, max_election_tick) = config.election_ticks();
-        let unproven = recovered.unproven.then(Unproven::default);
+        let unproven = recovered.unproven.then(|| Unproven {
+            set_aside: recovered.set_aside.is_some(),
+            ..Unproven::default()
+        });
         let raft_config = raft::Config {
             id: config.replica.0,
             election_tick: config.lease_ticks(),
@@ -149,7 +162,7 @@ impl Replica {
             max_inflight_msgs: MESSAGES_IN_FLIGHT_MAX,
             max_committed_size_per_ready: COMMITTED_BYTES_MAX,
             check_quorum: true,
-            pre_vote: true,
+            pre_vote: !mutants::is(Mutant::NoPreVote),
             ..raft::Config::default()
         };
         raft_config.validate()?;
@@ -182,6 +195,12 @@ impl Replica {
 
     /// One tick of the timers.
     pub fn tick(&mut self, now: UnixMicros) {
+        let last = self.node.raft.raft_log.last_index();
+        let leads = self.node.raft.state == StateRole::Leader;
+        if !leads && self.unproven.is_some_and(|u| !u.may_found(last)) {
+            // It asks for no votes: it may lack what it once helped to commit.
+            self.node.raft.election_elapsed = 0;
+        }
         self.node.tick();
         self.draw_election_timeout();
         self.observe(now);
@@ -199,13 +218,16 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError`] when the consensus library cannot go on. A message that is merely out of
     /// place is dropped.
-    pub fn receive(&mut self, message: Message, now: UnixMicros) -> Result<(), ReplicaError> {
+    pub fn receive(&mut self, mut message: Message, now: UnixMicros) -> Result<(), ReplicaError> {
         if message.to != self.config.replica.0
             || !self.node.store().voters().contains(&message.from)
         {
             return Ok(());
         }
         self.heard.insert(message.from, now);
+        if mutants::is(Mutant::NoEpochFence) && message.term > 0 {
+            message.term = message.term.max(self.node.raft.term);
+        }
         let Some(message) = self.admit_unproven(message) else {
             return Ok(());
         };
@@ -231,9 +253,13 @@ impl Replica {
         };
         let last = self.node.raft.raft_log.last_index();
         match message.get_msg_type() {
-            MessageType::MsgRequestVote | MessageType::MsgRequestPreVote if message.index > 0 => {
+            MessageType::MsgRequestVote | MessageType::MsgRequestPreVote
+                if message.index > 0 || unproven.set_aside =>
+            {
                 return None;
             }
+            // To be handed leadership is to ask for votes, too.
+            MessageType::MsgTimeoutNow => return None,
             MessageType::MsgHeartbeat => {
                 unproven.goal = unproven.goal.max(message.commit);
                 if message.commit > last {
@@ -648,6 +674,18 @@ impl Replica {
     #[must_use]
     pub fn applied_index(&self) -> LogIndex {
         LogIndex(self.applied)
+    }
+
+    /// The last entry that it knows to be committed.
+    #[must_use]
+    pub fn commit_index(&self) -> LogIndex {
+        LogIndex(self.node.raft.raft_log.committed)
+    }
+
+    /// Whether its disk was empty once and it has not caught up with its group since.
+    #[must_use]
+    pub fn is_unproven(&self) -> bool {
+        self.unproven.is_some()
     }
 
     /// Applied entries after one that a looker-on has seen, while they are in memory.

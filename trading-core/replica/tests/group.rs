@@ -481,3 +481,23 @@ fn opens(account: u64) -> Command {
         positions: vec![],
     })
 }
+
+/// Found by the simulator: two of three whose damaged logs had been set aside founded the group
+/// anew, and what had been answered was gone.
+#[test]
+fn a_group_whose_logs_were_set_aside_is_not_founded_anew() {
+    let mut group = Group::new();
+    let leader = group.elect();
+    group.open_account(leader, 1);
+    group.run_ms(100);
+    for id in [1, 2] {
+        group.kill(id);
+        let disk = group.disks.get_mut(&id).unwrap();
+        *disk = Disk::empty();
+        disk.recovered.set_aside = Some("a record's checksum does not match".into());
+    }
+    group.kill(3);
+    [1, 2].map(|id| group.start(id));
+    group.run_ms(5_000);
+    assert_eq!(group.leaders(), []);
+}

@@ -138,7 +138,14 @@ impl Core {
         own_inputs: mpsc::WeakSender<Input>,
         published: watch::Sender<Published>,
     ) -> Result<Self, DriverError> {
-        let (journal, recovered) = Journal::open(&config.data_directory, config.journal_options())?;
+        let (journal, recovered) =
+            Journal::open_or_set_aside(&config.data_directory, config.journal_options())?;
+        if let Some(damage) = &recovered.set_aside {
+            tracing::error!(
+                damage,
+                "the log was damaged and is set aside: the peers give it again"
+            );
+        }
         tracing::info!(
             entries = recovered.entries.len(),
             last_index = recovered.last_index().0,

@@ -18,6 +18,7 @@ mod event;
 mod ids;
 mod market;
 mod money;
+pub mod mutants;
 mod reject;
 mod safety;
 mod sharding;

@@ -1,6 +1,6 @@
 //! A message off the wire as the history keeps it.
 
-use history::{SeenMessage, SeenReport};
+use crate::{SeenMessage, SeenReport};
 use protocol::BadField;
 use protocol::order::{self, report::Body};
 use protocol::order_entry::{cancel_cause, order_view};
@@ -25,7 +25,11 @@ pub enum Unreadable {
     Field(#[from] BadField),
 }
 
-pub(super) fn seen(report: &order::Report) -> Result<SeenMessage, Unreadable> {
+/// Reads a message of the order protocol.
+///
+/// # Errors
+/// [`Unreadable`] naming what is none.
+pub fn seen(report: &order::Report) -> Result<SeenMessage, Unreadable> {
     Ok(SeenMessage {
         out_seq: OutSeq(report.out_seq),
         in_reply_to: (report.in_reply_to > 0).then_some(ClientSeq(report.in_reply_to)),

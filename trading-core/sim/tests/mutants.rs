@@ -1,0 +1,53 @@
+//! Each fault that is built in is seen within its budget, on seeds that the core without it passes.
+//! `cargo test -p sim --features mutants`
+
+#![cfg(feature = "mutants")]
+
+use sim::{Mode, Options, run};
+use types::mutants::Mutant;
+
+/// Seeds that each mutant gets.
+const SEEDS: u64 = 40;
+
+fn violation(seed: u64, mutant: Option<Mutant>) -> Option<&'static str> {
+    let report = run(Options {
+        seed,
+        seconds: 10,
+        mode: Mode::Bounded,
+        trace: false,
+        mutant,
+    });
+    report.violation.map(|violation| violation.invariant)
+}
+
+fn is_caught(mutant: Mutant) {
+    let caught = (1..=SEEDS).find_map(|seed| Some((seed, violation(seed, Some(mutant))?)));
+    let (seed, invariant) = caught.expect("a mutant lives: the invariants do not see it");
+    println!("{}: seed {seed}: {invariant}", mutant.name());
+    assert_eq!(violation(seed, None), None, "seed {seed} fails without it");
+}
+
+#[test]
+fn acknowledging_before_the_sync_is_caught() {
+    is_caught(Mutant::AcknowledgeBeforeSync);
+}
+
+#[test]
+fn a_missing_epoch_fence_is_caught() {
+    is_caught(Mutant::NoEpochFence);
+}
+
+#[test]
+fn missing_dedupe_is_caught() {
+    is_caught(Mutant::NoDedupe);
+}
+
+#[test]
+fn a_skipped_risk_check_is_caught() {
+    is_caught(Mutant::NoFundsCheck);
+}
+
+#[test]
+fn a_missing_pre_vote_is_caught() {
+    is_caught(Mutant::NoPreVote);
+}
