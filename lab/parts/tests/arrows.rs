@@ -45,6 +45,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "types", "engine", "journal", "replica", "protocol", "client", "history",
         ],
     ),
+    ("history", &["types", "engine"]),
+    ("marketdata", &["types"]),
+    ("marketdata-udp", &["types", "marketdata", "probes"]),
     ("probes", &[]),
     ("bench", &["types", "engine", "protocol", "client"]),
     ("crds", &[]),
@@ -72,7 +75,14 @@ const CONTROL_PLANE: &[&str] = &["crds", "client", "protocol", "types", "toxipro
 const MAY_NOT_REACH: &[(&[&str], &[&str])] = &[
     (&["operator", "tui"], CORE_INSIDE),
     (
-        &["engine", "book", "rules", "surveillance", "types"],
+        &[
+            "engine",
+            "book",
+            "rules",
+            "surveillance",
+            "types",
+            "marketdata",
+        ],
         NETWORK,
     ),
     // Rules reach the engine in their compact form: no file format does.
