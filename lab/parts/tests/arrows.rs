@@ -45,7 +45,6 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "types", "engine", "journal", "replica", "protocol", "client", "history",
         ],
     ),
-    ("history", &["types", "engine"]),
     ("marketdata", &["types"]),
     ("marketdata-udp", &["types", "marketdata", "probes"]),
     ("probes", &[]),
