@@ -497,7 +497,7 @@ fn a_group_whose_logs_were_set_aside_is_not_founded_anew() {
         disk.recovered.set_aside = Some("a record's checksum does not match".into());
     }
     group.kill(3);
-    [1, 2].map(|id| group.start(id));
+    [1, 2].iter().for_each(|id| group.start(*id));
     group.run_ms(5_000);
     assert_eq!(group.leaders(), []);
 }
