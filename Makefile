@@ -57,7 +57,11 @@ lab-status: lab-binary ## What of the lab runs, and what is broken
 
 .PHONY: tui
 tui: toolchain ## Terminal UI on the running lab
-	@exec cargo run --locked --quiet --package tui --bin tricenter -- tui
+	@if [ ! -x target/debug/tricenter ]; then
+	    echo "building the terminal UI; the first time takes some minutes …"
+	    cargo build --locked --package tui --bin tricenter
+	fi
+	exec cargo run --locked --quiet --package tui --bin tricenter -- tui
 
 ##@ Working on the code
 .PHONY: verify
@@ -100,4 +104,10 @@ toolchain:
 
 .PHONY: lab-binary
 lab-binary: toolchain
-	@cargo build --locked --quiet --package lab --bin lab
+	@# Quiet once it is built; the first time takes minutes, and silence would look like a hang.
+	if [ -x $(LAB) ]; then
+	    cargo build --locked --quiet --package lab --bin lab
+	else
+	    echo "building the lab's program; the first time takes some minutes …"
+	    cargo build --locked --package lab --bin lab
+	fi

@@ -541,13 +541,16 @@ async fn run_all(
     };
     let Some(finished) = finished else {
         stop.stop();
-        progress.say("interrupted: the load has ended");
+        progress.say("interrupted");
         match folder.read() {
             Ok(Some(state)) if state.phase == Phase::Building => {
                 progress.say("what was begun of the lab is removed");
                 ground::down(folder, false, &Progress::new(style, 3)).await?;
             }
-            Ok(Some(state)) if !own_clusters => restore(folder, &state, style).await?,
+            Ok(Some(state)) if !own_clusters => {
+                progress.say("the load has ended; what was taken away is given back");
+                restore(folder, &state, style).await?;
+            }
             _ => {}
         }
         return Ok(ExitCode::from(INTERRUPTED));
