@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Endpoint;
-use types::{ClientSeq, Epoch, Request};
+use types::{ClientSeq, Epoch, OutSeq, Request};
 
 /// How an entry is spoken to.
 enum Entry {
@@ -132,6 +132,13 @@ impl OrderSession {
             socket: Socket::None,
             events: VecDeque::new(),
         })
+    }
+
+    /// Goes on after a message that an earlier process took: only later ones are replayed.
+    #[must_use]
+    pub fn resume_after(mut self, last_out_seq: OutSeq) -> Self {
+        self.state = self.state.resume_after(last_out_seq);
+        self
     }
 
     /// The number that the next [`OrderSession::submit`] takes, to be written down before.

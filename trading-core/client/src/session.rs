@@ -261,6 +261,13 @@ impl State {
         }
     }
 
+    /// Goes on after a message that an earlier process took: only later ones are replayed.
+    #[must_use]
+    pub fn resume_after(mut self, last_out_seq: OutSeq) -> Self {
+        self.last_out_seq = last_out_seq;
+        self
+    }
+
     /// The number that the next [`State::submit`] takes.
     ///
     /// # Errors
@@ -730,6 +737,18 @@ mod tests {
         let effects = run(&mut state, Input::Tick, 1_000);
         let logon = logon_message(Logon::new(SessionId(7), AccountId(9), OutSeq(1)));
         assert_eq!(effects, [Effect::Connect { entry: 1, logon }]);
+    }
+
+    #[test]
+    fn a_session_that_goes_on_after_a_message_asks_for_later_ones_only() {
+        let effects = run(&mut state().resume_after(OutSeq(41)), Input::Tick, 0);
+        let [Effect::Connect { logon, .. }] = &effects[..] else {
+            panic!("{effects:?}");
+        };
+        let Some(protocol::order::client_message::Body::Logon(logon)) = &logon.body else {
+            panic!("{logon:?}");
+        };
+        assert_eq!(logon.last_out_seq_seen, 41);
     }
 
     #[test]
