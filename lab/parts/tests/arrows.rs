@@ -31,10 +31,24 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("protocol", &["types"]),
     ("client", &["types", "protocol"]),
     ("gateway", &["types", "protocol", "client", "probes"]),
+    ("fix", &["types"]),
+    ("drop-copy", &["types", "engine", "fix"]),
+    (
+        "fix-gateway",
+        &["types", "protocol", "client", "fix", "probes"],
+    ),
     (
         "server",
         &[
-            "types", "book", "engine", "journal", "replica", "protocol", "gateway", "probes",
+            "types",
+            "book",
+            "engine",
+            "journal",
+            "replica",
+            "protocol",
+            "gateway",
+            "fix-gateway",
+            "probes",
         ],
     ),
     ("history", &["types", "engine", "protocol"]),
@@ -86,7 +100,10 @@ const MAY_NOT_REACH: &[(&[&str], &[&str])] = &[
     ),
     // Rules reach the engine in their compact form: no file format does.
     (&["engine"], &["serde_yaml"]),
-    (&["replica"], &["tokio", "tonic", "hyper", "reqwest", "mio"]),
+    (
+        &["replica", "fix", "drop-copy"],
+        &["tokio", "tonic", "hyper", "reqwest", "mio"],
+    ),
 ];
 const CORE_INSIDE: &[&str] = &["engine", "book", "journal", "replica", "server"];
 const NETWORK: &[&str] = &[

@@ -1,4 +1,4 @@
-//! `trading-core`: a replica or a gateway, by subcommand.
+//! `trading-core`: a replica, a gateway or a FIX gateway, by subcommand.
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -27,6 +27,12 @@ enum Command {
     },
     /// Runs a gateway: the stateless front door
     Gateway {
+        /// Its configuration, JSON
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Runs a FIX gateway: the front door for counterparties that speak FIX 4.4
+    FixGateway {
         /// Its configuration, JSON
         #[arg(long)]
         config: PathBuf,
@@ -77,6 +83,10 @@ fn run(command: Command) -> Result<()> {
         Command::Gateway { config } => {
             let config = gateway::Config::read(&config)?;
             block_on(|stop| async move { Ok(gateway::run(config, stop).await?) })
+        }
+        Command::FixGateway { config } => {
+            let config = fix_gateway::Config::read(&config)?;
+            block_on(|stop| async move { Ok(fix_gateway::run(config, stop).await?) })
         }
         Command::CheckConfig { config } => {
             let (_, digest) = ReplicaConfig::read(&config)?;

@@ -1,0 +1,357 @@
+//! The FIX gateway's configuration file.
+
+use fix::DeskOptions;
+use fix::session::Profile;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use types::{AccountId, SessionId};
+
+/// What a FIX gateway needs to know. JSON; unknown fields are refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Our `CompID`: the counterparties' `TargetCompID`.
+    pub comp_id: String,
+    /// Where it listens.
+    pub listen: Listen,
+    /// Where orders go, `host:port`: all replicas of the shard, or gateways in front of them.
+    pub entries: Vec<String>,
+    /// A folder of its own for numbers and messages; it must outlive the process.
+    pub store: PathBuf,
+    /// The counterparties.
+    pub sessions: Vec<SessionConfig>,
+    /// Bounds.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Where a FIX gateway listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// For counterparties.
+    pub fix: SocketAddr,
+    /// For metrics and health.
+    pub http: SocketAddr,
+}
+
+/// One counterparty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionConfig {
+    /// Its `CompID`: the `SenderCompID` of what it sends.
+    pub comp_id: String,
+    /// Its session with the core, from 1; no other program may use it.
+    pub session: u64,
+    /// The account that it trades for, from 1.
+    pub account: u64,
+    /// SHA-256 of the `Password` (554) that its logon must carry, 64 hexadecimal digits; absent when
+    /// none is asked for.
+    #[serde(default)]
+    pub password_sha256: Option<String>,
+}
+
+/// Bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// TCP connections at once.
+    pub connections_max: usize,
+    /// Requests without an answer, a session; one more is turned away.
+    pub in_flight_per_session_max: usize,
+    /// Shortest `HeartBtInt` accepted, in seconds.
+    pub heartbeat_s_min: u64,
+    /// Longest.
+    pub heartbeat_s_max: u64,
+    /// How far `SendingTime` may be from this machine's clock, in seconds.
+    pub sending_time_s_max: u64,
+    /// Messages kept a session, to be sent again.
+    pub resend_messages_max: usize,
+    /// A request without an answer for so long is told to be pending, in milliseconds.
+    pub pending_after_ms: u64,
+    /// With no leader for so long requests are turned away, in milliseconds.
+    pub refuse_after_ms: u64,
+    /// A session's file is written anew, without what is no longer needed, beyond so many bytes.
+    pub store_bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 256,
+            in_flight_per_session_max: 1_024,
+            heartbeat_s_min: 1,
+            heartbeat_s_max: 60,
+            sending_time_s_max: 120,
+            resend_messages_max: 16_384,
+            pending_after_ms: 500,
+            refuse_after_ms: 5_000,
+            store_bytes_max: 64 << 20,
+        }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("failed to read the configuration {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not what it should be.
+    #[error("failed to read the configuration {path}: {source}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why, with line and column.
+        source: serde_json::Error,
+    },
+    /// A value cannot be.
+    #[error("failed to accept the configuration: {field} {value} is not accepted: {accepted}")]
+    Value {
+        /// The field's path.
+        field: String,
+        /// What stands there.
+        value: String,
+        /// What would be accepted.
+        accepted: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the field.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let bytes = std::fs::read(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let config: Self =
+            serde_json::from_slice(&bytes).map_err(|source| ConfigError::Malformed {
+                path: path.to_owned(),
+                source,
+            })?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Checks what the file's form cannot.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for the first field that cannot be.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        comp_id("comp_id", &self.comp_id)?;
+        if self.entries.is_empty() {
+            return refuse("entries", "[]".into(), "name at least one host:port");
+        }
+        for (place, entry) in self.entries.iter().enumerate() {
+            if let Err(error) = client::endpoint(entry) {
+                let field = format!("entries[{place}]");
+                return refuse(&field, format!("{entry:?}"), &error.to_string());
+            }
+        }
+        self.validate_sessions()?;
+        self.limits.validate()
+    }
+
+    fn validate_sessions(&self) -> Result<(), ConfigError> {
+        if self.sessions.is_empty() || self.sessions.len() > 1_024 {
+            let value = format!("with {} entries", self.sessions.len());
+            return refuse("sessions", value, "name 1 to 1024 counterparties");
+        }
+        let (mut comp_ids, mut numbers) = (BTreeSet::new(), BTreeSet::new());
+        for (place, session) in self.sessions.iter().enumerate() {
+            let field = |name| format!("sessions[{place}].{name}");
+            comp_id(&field("comp_id"), &session.comp_id)?;
+            if !comp_ids.insert(&session.comp_id) {
+                let value = format!("{:?}", session.comp_id);
+                return refuse(&field("comp_id"), value, "name each counterparty once");
+            }
+            if session.session == 0 || !numbers.insert(session.session) {
+                let value = session.session.to_string();
+                let accepted = "use a number from 1 that no other counterparty has";
+                return refuse(&field("session"), value, accepted);
+            }
+            if session.account == 0 {
+                return refuse(&field("account"), "0".into(), "use a number from 1");
+            }
+            if let Some(text) = &session.password_sha256
+                && read_digest(text).is_none()
+            {
+                let accepted = "use the 64 hexadecimal digits of a SHA-256, or leave it out";
+                return refuse(&field("password_sha256"), "set".into(), accepted);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the desk of a counterparty needs to know.
+    #[must_use]
+    pub fn desk(&self, session: &SessionConfig) -> DeskOptions {
+        let limits = &self.limits;
+        DeskOptions {
+            profile: Profile {
+                comp_id: self.comp_id.clone(),
+                counterparty: session.comp_id.clone(),
+                password_sha256: session.password_sha256.as_deref().and_then(read_digest),
+                heartbeat_s_min: limits.heartbeat_s_min,
+                heartbeat_s_max: limits.heartbeat_s_max,
+                sending_time_s_max: limits.sending_time_s_max,
+                resend_messages_max: limits.resend_messages_max,
+            },
+            session: SessionId(session.session),
+            account: AccountId(session.account),
+            in_flight_max: limits.in_flight_per_session_max,
+            pending_after_ms: limits.pending_after_ms,
+            refuse_after_ms: limits.refuse_after_ms,
+        }
+    }
+}
+
+impl Limits {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let bounds: [(&str, u64, u64, u64); 9] = [
+            ("connections_max", self.connections_max as u64, 1, 65_536),
+            (
+                "in_flight_per_session_max",
+                self.in_flight_per_session_max as u64,
+                1,
+                65_536,
+            ),
+            ("heartbeat_s_min", self.heartbeat_s_min, 1, 3_600),
+            (
+                "heartbeat_s_max",
+                self.heartbeat_s_max,
+                self.heartbeat_s_min,
+                3_600,
+            ),
+            ("sending_time_s_max", self.sending_time_s_max, 1, 86_400),
+            (
+                "resend_messages_max",
+                self.resend_messages_max as u64,
+                1,
+                1 << 20,
+            ),
+            ("pending_after_ms", self.pending_after_ms, 1, 60_000),
+            ("refuse_after_ms", self.refuse_after_ms, 1, 600_000),
+            ("store_bytes_max", self.store_bytes_max, 1 << 20, 1 << 34),
+        ];
+        for (name, value, min, max) in bounds {
+            if !(min..=max).contains(&value) {
+                let accepted = format!("use {min} to {max}");
+                return refuse(&format!("limits.{name}"), value.to_string(), &accepted);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn comp_id(field: &str, text: &str) -> Result<(), ConfigError> {
+    let is_graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if text.is_empty() || text.len() > 32 || !is_graphic {
+        let accepted = "use 1 to 32 printable ASCII characters without spaces";
+        return refuse(field, format!("{text:?}"), accepted);
+    }
+    Ok(())
+}
+
+fn read_digest(text: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (place, byte) in digest.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * place..2 * place + 2], 16).ok()?;
+    }
+    Some(digest)
+}
+
+fn refuse(field: &str, value: String, accepted: &str) -> Result<(), ConfigError> {
+    Err(ConfigError::Value {
+        field: field.into(),
+        value,
+        accepted: accepted.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn written() -> Value {
+        json!({
+            "comp_id": "TRICENTER",
+            "listen": {"fix": "0.0.0.0:7010", "http": "0.0.0.0:9102"},
+            "entries": ["10.99.0.1:17112", "10.99.0.1:17122"],
+            "store": "/var/lib/tricenter/fix",
+            "sessions": [
+                {"comp_id": "CLIENT01", "session": 70, "account": 7},
+                {"comp_id": "CLIENT02", "session": 71, "account": 7,
+                 "password_sha256": "ab".repeat(32)}
+            ],
+            "limits": {"refuse_after_ms": 3_000}
+        })
+    }
+
+    #[test]
+    fn the_readmes_configuration_is_accepted() {
+        let config: Config = serde_json::from_value(written()).unwrap();
+        config.validate().unwrap();
+        let desk = config.desk(&config.sessions[1]);
+        assert_eq!(desk.profile.password_sha256, Some([0xab; 32]));
+        assert_eq!(desk.refuse_after_ms, 3_000);
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_is_named_by_its_field() {
+        let cases = [
+            ("/comp_id", json!("has space"), "comp_id"),
+            ("/entries", json!([]), "entries"),
+            ("/entries/1", json!("nowhere"), "entries[1]"),
+            ("/sessions", json!([]), "sessions"),
+            (
+                "/sessions/1/comp_id",
+                json!("CLIENT01"),
+                "sessions[1].comp_id",
+            ),
+            ("/sessions/1/session", json!(70), "sessions[1].session"),
+            ("/sessions/0/account", json!(0), "sessions[0].account"),
+            (
+                "/sessions/1/password_sha256",
+                json!("secret"),
+                "sessions[1].password_sha256",
+            ),
+            (
+                "/limits/refuse_after_ms",
+                json!(0),
+                "limits.refuse_after_ms",
+            ),
+        ];
+        for (path, value, named) in cases {
+            let mut text = written();
+            *text.pointer_mut(path).unwrap() = value;
+            let config: Config = serde_json::from_value(text).unwrap();
+            match config.validate().unwrap_err() {
+                ConfigError::Value { field, .. } => assert_eq!(field, named),
+                other => panic!("{other}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused() {
+        let mut text = written();
+        text["sessoins"] = json!([]);
+        let error = serde_json::from_value::<Config>(text).unwrap_err();
+        assert!(error.to_string().contains("sessoins"), "{error}");
+    }
+}
