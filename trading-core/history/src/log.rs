@@ -200,6 +200,14 @@ impl Log {
         })
     }
 
+    /// How many times an order was accepted under this id; for clients that speak another protocol
+    /// and write no history.
+    #[must_use]
+    pub fn times_accepted(&self, account: AccountId, cl_ord_id: ClOrdId) -> u32 {
+        let times = self.accepted.get(&(account, cl_ord_id));
+        times.copied().unwrap_or(0)
+    }
+
     /// The last entry replayed.
     #[must_use]
     pub fn last_index(&self) -> LogIndex {

@@ -141,7 +141,7 @@ impl Table {
             Effect::Submit {
                 client_seq,
                 request,
-            } => Some((client_seq.0, request.clone())),
+            } => Some((client_seq.0, *request)),
             _ => None,
         });
         submitted.collect()

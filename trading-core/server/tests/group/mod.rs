@@ -19,10 +19,11 @@ pub struct Group {
     /// Replication, orders, HTTP, binary.
     pub ports: Vec<[u16; 4]>,
     children: Vec<Option<Child>>,
+    snapshot_every_entries: u64,
 }
 
 impl Group {
-    pub fn start() -> Self {
+    pub fn start(snapshot_every_entries: u64) -> Self {
         // All ports are held until all are known, so that no two are the same.
         let held: Vec<[TcpListener; 4]> = (0..3)
             .map(|_| [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap()))
@@ -36,6 +37,7 @@ impl Group {
             folder: tempfile::tempdir().unwrap(),
             ports,
             children: (0..3).map(|_| None).collect(),
+            snapshot_every_entries,
         };
         (1..=3).for_each(|replica| group.start_replica(replica));
         group
@@ -64,7 +66,8 @@ impl Group {
                        "http": format!("127.0.0.1:{http}"),
                        "binary": format!("127.0.0.1:{binary}")},
             "members": members,
-            "journal": {"segment_bytes": 1 << 20, "snapshot_every_entries": 100,
+            "journal": {"segment_bytes": 1 << 20,
+                        "snapshot_every_entries": self.snapshot_every_entries,
                         "retain_entries": 50},
         });
         let path: PathBuf = self.folder.path().join(format!("replica-{replica}.json"));
@@ -155,6 +158,7 @@ impl Group {
         assert!(answer.done, "{answer:?}");
     }
 
+    #[allow(dead_code, reason = "not every test compares")]
     /// All running replicas have applied the same and hold the same state.
     pub async fn wait_for_equal_states(&self) {
         self.wait_for("equal states", async |group| {
@@ -180,8 +184,18 @@ impl Drop for Group {
     }
 }
 
+#[allow(dead_code, reason = "not every test is content with snapshots")]
 pub async fn prepared() -> (Group, usize) {
-    let group = Group::start();
+    prepare(Group::start(100)).await
+}
+
+#[allow(dead_code, reason = "not every test reads the log")]
+/// The same, with a log that keeps all its entries.
+pub async fn prepared_keeping_all() -> (Group, usize) {
+    prepare(Group::start(1_000_000)).await
+}
+
+async fn prepare(group: Group) -> (Group, usize) {
     let leader = group.leader().await;
     let symbol = control_request::Body::DefineSymbol(DefineSymbol {
         symbol: 600_000,
