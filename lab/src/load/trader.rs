@@ -120,12 +120,12 @@ impl Trader {
                 Err(SubmitError::NotLoggedOn { .. } | SubmitError::Full { .. }) => return Ok(()),
                 Err(error) => return Err(error.into()),
             };
-            let (due, request) = (*due, request.clone());
+            let (due, request) = (*due, *request);
             let record = Record::Sent {
                 at_us: now(),
                 session: self.id,
                 client_seq,
-                request: request.clone(),
+                request,
             };
             self.note(record, None).await?;
             self.due.insert(client_seq, due);

@@ -69,7 +69,7 @@ impl Flow {
             Side::Sell
         };
         let away = 1 + (draw >> 16) % DEPTH;
-        let crosses = (draw >> 32) % 4 == 0;
+        let crosses = (draw >> 32).is_multiple_of(4);
         let ticks = if crosses { -2 } else { away as i64 };
         let price = match side {
             Side::Buy => MIDDLE - ticks * TICK,

@@ -24,7 +24,7 @@ use types::{ClientSeq, Epoch, OutSeq, Request};
 
 /// How an entry is spoken to.
 enum Entry {
-    Grpc(Endpoint),
+    Grpc(Box<Endpoint>),
     Binary,
 }
 
@@ -91,7 +91,9 @@ impl OrderSession {
         entries: &[String],
         first: usize,
     ) -> Result<Self, AddressError> {
-        Self::over(options, entries, first, Entry::Grpc)
+        Self::over(options, entries, first, |endpoint| {
+            Entry::Grpc(Box::new(endpoint))
+        })
     }
 
     /// The same over the binary protocol: the entries are replicas' binary doors.
@@ -198,7 +200,7 @@ impl OrderSession {
                 Effect::Connect { entry, logon } => {
                     self.socket = Socket::Connecting(match &self.entries[entry] {
                         (_, Entry::Grpc(endpoint)) => {
-                            Box::pin(connect(endpoint.clone(), logon, self.outgoing_max))
+                            Box::pin(connect(Endpoint::clone(endpoint), logon, self.outgoing_max))
                         }
                         (address, Entry::Binary) => {
                             Box::pin(connect_binary(address.clone(), logon))

@@ -506,7 +506,7 @@ impl State {
             self.counters.sent_again += 1;
             effects.push(Effect::Tell(Event::SentAgain {
                 client_seq: *client_seq,
-                request: open.request.clone(),
+                request: open.request,
             }));
             effects.push(Effect::Send(request_message(*client_seq, &open.request)));
         }

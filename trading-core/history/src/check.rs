@@ -424,10 +424,10 @@ mod tests {
         let mut records = Vec::new();
         for (number, request) in requests.iter().enumerate() {
             let number = number as u64 + 1;
-            let command = client(number, request.clone());
+            let command = client(number, *request);
             let index = LogIndex(number + 2);
             log.entry(index, Epoch(1), &batch(vec![command])).unwrap();
-            records.push(sent(number, request.clone()));
+            records.push(sent(number, *request));
         }
         let mut messages: Vec<&SeenMessage> = log.messages.values().collect();
         messages.sort_by_key(|message| message.out_seq);

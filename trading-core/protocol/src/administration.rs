@@ -495,7 +495,7 @@ mod tests {
         let reason = RejectReason::AccountRules {
             account: AccountId(1),
         };
-        let refused = ControlOutcome::Refused(reason.clone());
+        let refused = ControlOutcome::Refused(reason);
         let told = control_response(Epoch(2), LogIndex(3), &refused, None);
         assert_eq!((told.done, told.code), (false, 902));
         assert_eq!(told.text, reason.to_string());

@@ -720,7 +720,7 @@ mod tests {
         };
         let event = Event::ToSession(outbound(Report::Rejected {
             cl_ord_id: None,
-            reason: reason.clone(),
+            reason,
         }));
         let (session, message) = answer(Epoch(5), &event).unwrap();
         assert_eq!((session, message.epoch), (SessionId(7), 5));
@@ -749,7 +749,7 @@ mod tests {
             session: SessionId(7),
             next_client_seq: ClientSeq(3),
             next_out_seq: OutSeq(4),
-            replay: vec![accepted.clone()],
+            replay: vec![accepted],
             replay_missing: 2,
         };
         for event in [again(Some(accepted)), logged_on] {
@@ -775,7 +775,7 @@ mod tests {
             filled: Quantity(100),
             remaining: Quantity(0),
         };
-        assert_eq!(order_view(&status_view(&view)), Ok(view.clone()));
+        assert_eq!(order_view(&status_view(&view)), Ok(view));
         let mut damaged = status_view(&view);
         damaged.state = 4;
         assert_eq!(order_view(&damaged).unwrap_err().field, "status.state");

@@ -103,7 +103,7 @@ impl Trader {
             at_us: UnixMicros(at_us),
             session: self.id,
             client_seq,
-            request: request.clone(),
+            request,
         });
         // It was asked for a number just now.
         let _ = self.session.submit(request, at_us / 1_000, &mut effects);
@@ -159,7 +159,7 @@ impl Trader {
                         at_us,
                         session,
                         client_seq: *client_seq,
-                        request: request.clone(),
+                        request: *request,
                     }
                 }
                 Event::EntryLost { .. } => continue,

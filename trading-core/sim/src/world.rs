@@ -212,7 +212,7 @@ impl World {
             Happening::Save(id, start, writer, snapshot) => self.save(id, start, &writer, snapshot),
             Happening::Restart(id) => self.start(id),
             Happening::Connect(connection, logon) => self.connect(connection, logon),
-            Happening::ToTrader(connection, message) => self.to_trader(connection, *message),
+            Happening::ToTrader(connection, message) => self.hand_to_trader(connection, *message),
             Happening::Closed(connection, reason) => self.closed(connection, reason),
             Happening::TraderTick(client) => self.trader_tick(client),
             Happening::Trade(client) => self.trade(client),
@@ -469,7 +469,7 @@ impl World {
                     self.at(arrives_us, Happening::Arrive(to.0, input));
                 }
             }
-            Outgoing::Client(to, message) => self.to_client(from, at_us, to, message),
+            Outgoing::Client(to, message) => self.send_to_client(from, at_us, to, message),
             Outgoing::Close(to) => self.close(from, at_us, to),
             Outgoing::Save(writer, snapshot) => {
                 let start = self.nodes[&from].start;
@@ -554,7 +554,7 @@ impl World {
             process.heartbeats(self.now_us, node.clock)
         };
         for (to, message) in beats {
-            self.to_client(id, self.now_us, to, Box::new(message));
+            self.send_to_client(id, self.now_us, to, Box::new(message));
         }
         self.later(200_000, Happening::Beat(id, start));
     }
@@ -611,7 +611,7 @@ impl World {
                     }
                 }
                 Effect::Disconnect => self.traders[client].connection = 0,
-                Effect::Send(message) => self.from_client(client, message),
+                Effect::Send(message) => self.take_from_client(client, message),
                 Effect::Tell(_) => {}
             }
         }
@@ -637,7 +637,7 @@ impl World {
         }
     }
 
-    fn from_client(&mut self, client: usize, message: ClientMessage) {
+    fn take_from_client(&mut self, client: usize, message: ClientMessage) {
         let connection = self.connection_of(client);
         let replica = self.traders[client].replica;
         if self.dead.contains(&connection) {
@@ -654,7 +654,13 @@ impl World {
         self.at(at_us, Happening::Arrive(replica, input));
     }
 
-    fn to_client(&mut self, from: u64, at_us: u64, to: Connection, message: Box<ServerMessage>) {
+    fn send_to_client(
+        &mut self,
+        from: u64,
+        at_us: u64,
+        to: Connection,
+        message: Box<ServerMessage>,
+    ) {
         if self.connection_of(to.client) != to || self.dead.contains(&to) {
             return;
         }
@@ -711,7 +717,7 @@ impl World {
         self.perform(connection.client, effects);
     }
 
-    fn to_trader(&mut self, connection: Connection, message: ServerMessage) {
+    fn hand_to_trader(&mut self, connection: Connection, message: ServerMessage) {
         if self.connection_of(connection.client) != connection {
             return;
         }
