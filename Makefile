@@ -63,6 +63,25 @@ tui: toolchain ## Terminal UI on the running lab
 	fi
 	exec cargo run --locked --quiet --package tui --bin tricenter -- tui
 
+##@ The trading core by itself
+.PHONY: sim
+sim: toolchain ## Whole clusters from seeds, with faults: 500 seeds, 10 simulated seconds each
+	cargo run --locked --release --package sim -- campaign --seeds 1..500 --seconds 10
+
+.PHONY: bench
+bench: toolchain ## Figures of the core, open loop, on real processes; wants a quiet machine
+	cargo build --locked --release --package server
+	cargo run --locked --release --package bench -- all
+	cargo bench --locked --package book
+	cargo bench --locked --package engine --bench engine -- rate
+	cargo bench --locked --package engine --bench risk
+	cargo bench --locked --package fix
+	cargo bench --locked --package marketdata
+
+.PHONY: rules-check
+rules-check: toolchain ## The exchanges' rules that replicas will trade by, checked and summed up
+	cargo run --locked --quiet --package rules-file -- check trading-core/rules/data/*.yaml
+
 ##@ Working on the code
 .PHONY: verify
 verify: toolchain ## Formatting and lints; changes nothing
