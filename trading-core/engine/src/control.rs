@@ -44,6 +44,7 @@ impl<B: MarketBook> Shard<B> {
                 self.facts.protection = *protection;
                 Ok(ControlOutcome::Done)
             }
+            Control::Group(change) => Ok(self.change_group(change)),
             Control::KillSwitch { scope, mode } => self.kill_switch(*scope, *mode, events),
             Control::LoadRules { document } => self.load_rules(document),
             Control::TransferOut {

@@ -3,6 +3,7 @@
 use crate::accounts::Accounts;
 use crate::clearing::Clearing;
 use crate::client_ids::ClientIds;
+use crate::group::Group;
 use crate::history_hash::HistoryHash;
 use crate::listing::{Listing, MarketBook};
 use crate::lookup::Lookup;
@@ -99,6 +100,7 @@ pub(crate) struct Facts {
     pub maintenance: Option<MaintenanceLease>,
     pub totals: Totals,
     pub protection: Protection,
+    pub group: Group,
     /// The last day that was settled.
     pub settled_day: TradingDay,
     /// What symbols listed from now on begin with, by board.
@@ -156,6 +158,7 @@ impl<B: MarketBook> Shard<B> {
                 maintenance: None,
                 totals: Totals::default(),
                 protection: Protection::default(),
+                group: Group::default(),
                 settled_day: TradingDay(0),
                 phases: [Phase::default(); 5],
                 risk: Risk::default(),

@@ -1,5 +1,7 @@
 //! `trading-core`: a replica or a gateway, by subcommand.
 
+mod commands;
+
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use server::config::ReplicaConfig;
@@ -30,6 +32,11 @@ enum Command {
         /// Its configuration, JSON
         #[arg(long)]
         config: PathBuf,
+    },
+    /// Forms the group anew out of what survived, when no quorum is left
+    Takeover {
+        #[command(subcommand)]
+        step: commands::Takeover,
     },
     /// Checks a replica's configuration and says what is wrong with it
     CheckConfig {
@@ -78,6 +85,7 @@ fn run(command: Command) -> Result<()> {
             let config = gateway::Config::read(&config)?;
             block_on(|stop| async move { Ok(gateway::run(config, stop).await?) })
         }
+        Command::Takeover { step } => commands::takeover(step),
         Command::CheckConfig { config } => {
             let (_, digest) = ReplicaConfig::read(&config)?;
             println!("{} is accepted; digest {digest}", config.display());

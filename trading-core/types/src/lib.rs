@@ -15,6 +15,7 @@
 mod codec;
 mod command;
 mod event;
+mod group;
 mod ids;
 mod market;
 mod money;
@@ -30,6 +31,9 @@ pub use command::{
 pub use event::{
     CancelCause, ControlOutcome, Event, MaintenanceLease, OrderState, OrderView, Outbound, Report,
     Trade, TradeSide,
+};
+pub use group::{
+    CommitPolicy, GroupChange, Member, MemberAddress, MemberDuty, MemberRole, MembershipStep,
 };
 pub use ids::{
     AccountId, CenterName, ClOrdId, ClientSeq, Epoch, IdError, LogIndex, LogSeq, OrderId, OutSeq,
