@@ -36,7 +36,8 @@ test: toolchain ## All that must hold; without root, all but the lab's own tests
 	lab_note=""
 	if [ "$$(id -u)" = 0 ] && [ "$$(uname -s)" = Linux ]; then
 	    step "the lab: three real centers, failovers, nothing left behind"
-	    cargo test --package lab --features e2e --locked --test e2e -- --test-threads=1 --nocapture \
+	    # The whole workspace, as above: with other features, all that it stands on is compiled again.
+	    cargo test --workspace --features lab/e2e --locked --test e2e -- --test-threads=1 --nocapture \
 	        2>&1 | tee -a $(TEST_LOG)
 	else
 	    lab_note="the lab's tests did not run: they need root on Linux (run: sudo make test)"

@@ -23,7 +23,8 @@ const SILENCE_MS_MAX: u64 = 10_000;
 
 /// Cargo builds the core for the tests of its own package only.
 fn trading_core() -> PathBuf {
-    let built = std::process::Command::new(env!("CARGO"))
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    cargo
         .args([
             "build",
             "--quiet",
@@ -33,9 +34,9 @@ fn trading_core() -> PathBuf {
             "--bin",
             "trading-core",
         ])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status()
-        .unwrap();
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    lab_parts::leave_package(&mut cargo);
+    let built = cargo.status().unwrap();
     assert!(built.success(), "failed to build trading-core");
     Path::new(env!("CARGO_BIN_EXE_lab")).with_file_name("trading-core")
 }

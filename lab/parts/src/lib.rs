@@ -43,7 +43,7 @@ pub use image::{
     COREDNS_IMAGE, ENVOY_GATEWAY_IMAGE, ENVOY_IMAGE, Image, ImageArchive, ImageError, ImageFile,
     ImageSpec, NON_ROOT_USER, PAUSE_IMAGE, own_image,
 };
-pub use own::{OwnBinaries, OwnError, build_own};
+pub use own::{OwnBinaries, OwnError, build_own, leave_package};
 pub use part::{Part, UnknownPart};
 pub use parts::{Built, Entry, ManifestsError, Note, Parts, PartsError};
 pub use prerequisite::{

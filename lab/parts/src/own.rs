@@ -69,6 +69,7 @@ pub fn build_own(
         .args(["build", "--release", "--locked", "--target", &triple])
         .arg("--message-format=json-render-diagnostics")
         .envs(static_flags(&triple));
+    leave_package(&mut command);
     for package in packages {
         command.args(["--package", package]);
     }
@@ -87,6 +88,22 @@ pub fn build_own(
     let text = fs::read_to_string(&messages).map_err(file_error("read", &messages))?;
     fs::remove_file(&messages).map_err(file_error("remove", &messages))?;
     select(executables(&text), binaries)
+}
+
+/// Takes away what cargo says about a package to the tests and programs that it runs. A cargo inside
+/// them would hand it on to build scripts that ask for it (that of `ring` does), and compile them and
+/// all that stands on them again, although nothing has changed.
+pub fn leave_package(command: &mut Command) {
+    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names.filter(|name| is_of_a_package(name)) {
+        command.env_remove(name);
+    }
+}
+
+fn is_of_a_package(name: &str) -> bool {
+    const PREFIXES: [&str; 3] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
+    const NAMES: [&str; 3] = ["CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"];
+    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The flags for the target alone: build scripts and macros are for the host and stay as they
@@ -179,6 +196,19 @@ mod tests {
             binaries.path("trading-core"),
             Some(Path::new("/t/release/trading-core"))
         );
+    }
+
+    #[test]
+    fn a_cargo_inside_a_test_does_not_hear_of_the_tests_package() {
+        let mut command = Command::new("env");
+        leave_package(&mut command);
+        let output = command.output().expect("env runs");
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(!told.contains("CARGO_PKG_"), "{told}");
+        assert!(!told.contains("CARGO_MANIFEST_"), "{told}");
+        assert!(told.contains("PATH="), "{told}");
+        // Where cargo keeps its things is for the inner one too.
+        assert!(!is_of_a_package("CARGO_HOME") && !is_of_a_package("CARGO_TARGET_DIR"));
     }
 
     #[test]

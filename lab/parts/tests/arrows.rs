@@ -52,7 +52,19 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("history", &["types", "engine", "protocol"]),
-    ("fuzz-targets", &["types", "engine", "journal", "replica"]),
+    (
+        "fuzz-targets",
+        &[
+            "types",
+            "rules-file",
+            "engine",
+            "journal",
+            "replica",
+            "protocol",
+            "fix",
+            "marketdata",
+        ],
+    ),
     (
         "sim",
         &[

@@ -165,7 +165,6 @@ fn overlapping<B: Book + ?Sized>(book: &B, side: Side, limit: Price) -> Vec<(Pri
 
 /// Walks both sides' levels from the lowest price up and keeps the candidates that lead.
 fn leaders(bids: &[(Price, u64)], asks: &[(Price, u64)], rule: AuctionRule) -> Option<Leaders> {
-    let tick = rule.tick.0.max(1);
     let mut leaders = None;
     let mut demand: u64 = bids.iter().map(|(_, open)| open).sum();
     let mut supply_below = 0;
@@ -192,11 +191,10 @@ fn leaders(bids: &[(Price, u64)], asks: &[(Price, u64)], rule: AuctionRule) -> O
         let next = [bids.peek(), asks.peek()].into_iter().flatten();
         if let (TieBreak::Nearest { .. }, Some(next)) = (rule.tie, next.map(|(p, _)| *p).min())
             && demand_above == supply
-            && price.0.abs_diff(next.0) > tick.unsigned_abs()
         {
-            for between in [price.0 + tick, next.0 - tick] {
+            for between in ends_between(price, next, rule.tick).into_iter().flatten() {
                 let balanced = Candidate {
-                    price: Price(between),
+                    price: between,
                     demand: supply,
                     supply,
                 };
@@ -206,6 +204,17 @@ fn leaders(bids: &[(Price, u64)], asks: &[(Price, u64)], rule: AuctionRule) -> O
         demand = demand_above;
         supply_below = supply;
     }
+}
+
+/// The lowest and the highest price on the tick that lie between two prices, which need not be on
+/// it themselves (a book used alone may hold such orders); `None` where no price does.
+fn ends_between(below: Price, above: Price, tick: Price) -> Option<[Price; 2]> {
+    let tick = tick.0.max(1);
+    let first = below.0.div_euclid(tick).checked_add(1)?.checked_mul(tick)?;
+    let last = (above.0.checked_sub(1)?)
+        .div_euclid(tick)
+        .checked_mul(tick)?;
+    (first <= last).then_some([Price(first), Price(last)])
 }
 
 /// Lets a candidate take the lead, or share it. Candidates come from the lowest price up.

@@ -204,3 +204,33 @@ proptest! {
         prop_assert_eq!(traded(&fills), shares(&taking_part, volume));
     }
 }
+
+/// A book used alone may hold prices that are no multiples of the auction's tick. Two ends of a gap
+/// used to be taken in the wrong order there, which made the search panic.
+#[test]
+fn a_gap_between_prices_off_the_tick_has_no_price_on_it() {
+    let mut book = FastBook::default();
+    let resting = |order, side, price| Resting {
+        order: OrderId(order),
+        account: AccountId(order),
+        side,
+        price: Price(price),
+        remaining: Quantity(5),
+        iceberg: None,
+    };
+    book.rest(resting(1, Side::Sell, 1_021));
+    book.rest(resting(2, Side::Buy, 1_029));
+    let nearest = |reference| AuctionRule {
+        tick: Price(TICK),
+        tie: TieBreak::Nearest {
+            reference: Price(reference),
+        },
+    };
+    let price = |rule| book.indicative(rule).unwrap().price;
+    assert_eq!(price(nearest(1_000)), Price(1_021));
+    assert_eq!(price(nearest(2_000)), Price(1_029));
+    // With a multiple inside the gap, it is found.
+    book.rest(resting(3, Side::Buy, 1_035));
+    book.cancel(OrderId(2));
+    assert_eq!(book.indicative(nearest(1_030)).unwrap().price, Price(1_030));
+}

@@ -8,8 +8,16 @@
 //! ```
 
 use engine::State;
+use fix::frame::Frame;
+use fix::message::Message as FixMessage;
+use marketdata::level2::wire::{self, Body, PacketWriter};
+use marketdata::mold::{Contents, Packet, PacketBuilder, Request as Retransmission};
+use marketdata::{itch, level2};
+use protocol::binary;
+use protocol::order_entry::Inbound;
 use replica::{decode_message, encode_message};
-use types::{decode_batch, encode_batch};
+use std::path::PathBuf;
+use types::{AccountId, decode_batch, encode_batch};
 
 /// An entry of the log.
 pub fn batch(bytes: &[u8]) {
@@ -47,13 +55,150 @@ pub fn replica_message(bytes: &[u8]) {
     }
 }
 
+/// What a client of the binary door sends.
+pub fn binary_client(bytes: &[u8]) {
+    each_frame(bytes, |frame| {
+        let Ok(inbound) = binary::read_client(frame) else {
+            return;
+        };
+        let mut again = Vec::new();
+        match &inbound {
+            Inbound::Logon(logon) => binary::write_logon(*logon, &mut again),
+            Inbound::Request {
+                client_seq,
+                request,
+            } => binary::write_request(*client_seq, request, &mut again),
+            Inbound::Heartbeat { sent_at } => binary::write_client_heartbeat(*sent_at, &mut again),
+        }
+        let (frame, taken) = binary::split(&again)
+            .expect("what was read can be written")
+            .expect("and is whole");
+        assert_eq!(taken, again.len());
+        assert_eq!(binary::read_client(frame), Ok(inbound));
+    });
+}
+
+/// What the binary door sends, as a client reads it.
+pub fn binary_server(bytes: &[u8]) {
+    let mut joined = binary::Joined::default();
+    each_frame(bytes, |frame| {
+        let read = binary::read_server(frame);
+        let taken = joined.take(frame);
+        assert!(read.is_ok() || taken.is_err(), "{taken:?}");
+    });
+}
+
+fn each_frame(mut bytes: &[u8], mut see: impl FnMut(binary::Frame<'_>)) {
+    while let Ok(Some((frame, taken))) = binary::split(bytes) {
+        assert!((1..=binary::FRAME_BYTES_MAX).contains(&taken));
+        see(frame);
+        bytes = &bytes[taken..];
+    }
+}
+
+/// What a FIX counterparty sends, from the stream to the core's request.
+pub fn fix_stream(mut bytes: &[u8]) {
+    loop {
+        match fix::frame::next(bytes) {
+            Frame::Partial => return,
+            Frame::Garbled { bytes: skipped, .. } => {
+                assert!((1..=bytes.len()).contains(&skipped));
+                bytes = &bytes[skipped..];
+            }
+            Frame::Whole { bytes: length } => {
+                let (whole, rest) = bytes.split_at(length);
+                bytes = rest;
+                let Ok(message) = FixMessage::read(whole) else {
+                    continue;
+                };
+                match message.check() {
+                    // Every refusal has words.
+                    Err(fault) => assert!(!fault.text(&message).is_empty()),
+                    Ok(()) => {
+                        let _ = fix::request::read(&message, AccountId(1));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A message of ITCH 5.0.
+pub fn itch(bytes: &[u8]) {
+    if let Ok(message) = itch::decode(bytes, 0) {
+        let mut again = Vec::new();
+        message.fields().encode(&mut again);
+        assert_eq!(again.len(), bytes.len());
+        let read = itch::decode(&again, 0).expect("what was written can be read");
+        assert_eq!(read.fields(), message.fields());
+    }
+}
+
+/// A packet of MoldUDP64, and a request for packets sent again.
+pub fn mold(bytes: &[u8]) {
+    if let Ok(request) = Retransmission::read(bytes) {
+        assert_eq!(Retransmission::read(&request.encode()), Ok(request));
+    }
+    let Ok(packet) = Packet::read(bytes) else {
+        return;
+    };
+    let mut again = PacketBuilder::new(packet.session, packet.sequence, bytes.len());
+    let again = match packet.contents {
+        Contents::Messages(blocks) => {
+            for block in blocks {
+                assert!(again.push(block.bytes), "it fits where it was");
+            }
+            again.finish()
+        }
+        Contents::Heartbeat => again.finish(),
+        Contents::EndOfSession => PacketBuilder::end_of_session(packet.session, packet.sequence),
+    };
+    // What follows the last message is not looked at.
+    assert!(bytes.starts_with(&again));
+}
+
+/// A packet of the level-2 feed.
+pub fn level2(bytes: &[u8]) {
+    let Ok(packet) = level2::wire::decode(bytes) else {
+        return;
+    };
+    let again = match &packet.body {
+        Body::Heartbeat => PacketWriter::heartbeat(packet.header),
+        Body::Incremental(updates) => {
+            let mut writer = PacketWriter::incremental(packet.header);
+            assert!(updates.iter().all(|update| writer.update(update)));
+            writer
+        }
+        Body::Snapshot(symbols) => {
+            let mut writer = PacketWriter::snapshot(packet.header);
+            assert!(symbols.iter().all(|symbol| writer.symbol(symbol)));
+            writer
+        }
+    };
+    assert_eq!(wire::decode(&again.finish()), Ok(packet));
+}
+
+/// A file of rules.
+pub fn rules_file(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Err(error) = rules_file::join(&[(PathBuf::from("rules.yaml"), text.to_owned())])
+    {
+        assert!(!error.to_string().is_empty());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use marketdata::Trade;
+    use marketdata::mold::Session;
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::{RngCore, SeedableRng};
     use replica::Message;
-    use types::{AccountId, Batch, Command, Control, Logon, Money, OutSeq, SessionId, UnixMicros};
+    use types::{
+        Batch, ClOrdId, ClientSeq, Command, Control, Epoch, Logon, Money, NewOrder, OutSeq, Price,
+        Quantity, Request, SessionId, Side, SymbolId, TradeId, UnixMicros,
+    };
 
     const RUNS: u64 = 4_000;
 
@@ -135,6 +280,121 @@ mod tests {
     #[test]
     fn any_bytes_are_a_state_or_an_error() {
         try_all(&state().snapshot().unwrap(), engine_state);
+    }
+
+    fn requests() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        binary::write_logon(
+            Logon::new(SessionId(7), AccountId(7), OutSeq(3)),
+            &mut bytes,
+        );
+        let order = NewOrder::limit(
+            ClOrdId::new("9").unwrap(),
+            SymbolId(600_000),
+            Side::Buy,
+            Quantity(100),
+            Price(100_500),
+        );
+        for (request, client_seq) in [
+            (Request::New(order), 1),
+            (Request::MassCancel { symbol: None }, 2),
+        ] {
+            binary::write_request(ClientSeq(client_seq), &request, &mut bytes);
+        }
+        binary::write_client_heartbeat(UnixMicros(5), &mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn any_bytes_are_requests_of_a_binary_client_or_an_error() {
+        try_all(&requests(), binary_client);
+    }
+
+    #[test]
+    fn any_bytes_are_answers_of_the_binary_door_or_an_error() {
+        let mut bytes = Vec::new();
+        binary::write_heartbeat(Epoch(1), UnixMicros(5), &mut bytes);
+        binary::write_end(Epoch(1), binary::EndCode::TooLate, "late", &mut bytes);
+        try_all(&bytes, binary_server);
+    }
+
+    #[test]
+    fn any_bytes_are_fix_messages_or_garbled() {
+        let body = "35=D\x0149=CLIENT\x0156=TRICENTER\x0134=7\x0152=20261125-01:30:00.000\x01\
+                    11=9\x0155=600000\x0154=1\x0160=20261125-01:30:00.000\x0138=100\x0140=2\x01\
+                    44=10.05\x01";
+        let mut message = format!("8=FIX.4.4\x019={}\x01{body}", body.len()).into_bytes();
+        let sum = fix::frame::checksum(&message);
+        message.extend_from_slice(format!("10={sum:03}\x01").as_bytes());
+        assert_eq!(
+            fix::frame::next(&message),
+            Frame::Whole {
+                bytes: message.len()
+            }
+        );
+        try_all(&message, fix_stream);
+    }
+
+    fn itch_messages() -> Vec<Vec<u8>> {
+        let day = itch::Generator::new(1, 3, itch::Mix::default());
+        let encoded = day.take(60).map(|message| {
+            let mut bytes = Vec::new();
+            message.encode(&mut bytes);
+            bytes
+        });
+        encoded.collect()
+    }
+
+    #[test]
+    fn any_bytes_are_an_itch_message_or_an_error() {
+        let mut kinds: Vec<Vec<u8>> = itch_messages();
+        kinds.sort();
+        kinds.dedup_by_key(|bytes| bytes[0]);
+        assert!(kinds.len() > 5);
+        for valid in kinds {
+            try_all(&valid, itch);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_mold_packet_or_an_error() {
+        let mut packet = PacketBuilder::new(Session(*b"0000000001"), 9, 1_400);
+        assert!(itch_messages().iter().take(10).all(|it| packet.push(it)));
+        try_all(&packet.finish(), mold);
+        try_all(
+            &PacketBuilder::end_of_session(Session(*b"0000000001"), 9),
+            mold,
+        );
+    }
+
+    #[test]
+    fn any_bytes_are_a_level_2_packet_or_an_error() {
+        let header = wire::Header {
+            channel: level2::ChannelId(1),
+            stream: level2::Stream::default(),
+            sequence: level2::Sequence(4),
+            sent: UnixMicros(7),
+        };
+        let mut writer = PacketWriter::incremental(header);
+        let trade = Trade {
+            symbol: SymbolId(600_000),
+            trade: TradeId(1),
+            price: Price(100_500),
+            quantity: Quantity(100),
+            at: UnixMicros(6),
+            aggressor: Some(Side::Buy),
+        };
+        assert!(writer.update(&wire::Update::Trade(wire::NumberedTrade {
+            ordinal: 1,
+            trade
+        })));
+        try_all(&writer.finish(), level2);
+        try_all(&PacketWriter::heartbeat(header).finish(), level2);
+    }
+
+    #[test]
+    fn any_text_is_a_file_of_rules_or_an_error() {
+        try_all(include_bytes!("../../rules/data/conduct.yaml"), rules_file);
     }
 
     #[test]

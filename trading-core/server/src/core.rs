@@ -16,6 +16,7 @@ use crate::clock;
 use crate::clock::now;
 use crate::config::ReplicaConfig;
 use crate::door::Outbox;
+use crate::duties::Duties;
 use crate::metrics::CommitLatency;
 use crate::routes::{ReplyTo, Routes};
 use crate::transport::Transport;
@@ -110,6 +111,7 @@ pub struct Receivers {
 /// The core.
 pub struct Core {
     driver: Driver,
+    duties: Duties,
     outside: Outside,
     commit_at_start: u64,
     caught_up: bool,
@@ -159,6 +161,7 @@ impl Core {
         let group = config.group(clock::draw());
         Ok(Self {
             driver: Driver::new(group, journal, recovered, now())?,
+            duties: Duties::default(),
             outside: Outside {
                 transport,
                 routes: Routes::with_door(outbox),
@@ -203,7 +206,7 @@ impl Core {
                     }
                 }
                 count = submissions.recv_many(&mut commands, INPUTS_AT_ONCE),
-                    if self.driver.replica().has_room() =>
+                    if self.takes_commands() =>
                 {
                     if count == 0 {
                         return Ok(());
@@ -215,7 +218,7 @@ impl Core {
                 Some(batch) = batches.recv(), if rest.is_empty() => rest = batch.into(),
             }
             // All that is there goes into this turn, whatever woke it.
-            while self.driver.replica().has_room() {
+            while self.takes_commands() {
                 if let Some(submission) = rest.pop_front() {
                     self.submit(submission);
                 } else if let Ok(batch) = batches.try_recv() {
@@ -228,6 +231,10 @@ impl Core {
             self.outside.routes.flush();
             self.turn()?;
         }
+    }
+
+    fn takes_commands(&self) -> bool {
+        self.driver.replica().has_room() && !self.duties.come_first()
     }
 
     fn input(&mut self, input: Input) -> Result<(), DriverError> {
@@ -287,6 +294,8 @@ impl Core {
     fn turn(&mut self) -> Result<(), DriverError> {
         let before = self.driver.replica().serving();
         self.driver.turn(&mut self.outside)?;
+        // Right after it may have begun to serve, and so before any client's command is taken.
+        self.duties.keep(self.driver.replica_mut(), now());
         let replica = self.driver.replica();
         self.caught_up |= replica.applied_index().0 >= self.commit_at_start;
         let due = self.published_at.elapsed() >= PUBLISH_INTERVAL;

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod config;
 pub mod core;
 pub mod door;
+mod duties;
 pub mod metrics;
 pub mod orders;
 pub mod routes;

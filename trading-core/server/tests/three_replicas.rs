@@ -27,16 +27,20 @@ struct Session {
 
 impl Session {
     async fn log_on(group: &Group, leader: usize, account: u64) -> Self {
-        let mut client = OrderEntryClient::new(group.channel(leader).await.unwrap());
-        let (sender, receiver) = mpsc::channel(1_024);
-        let logon = client_message::Body::Logon(Logon {
+        let logon = Logon {
             session: account,
             account,
             ..Logon::default()
-        });
+        };
+        Self::log_on_by(group, leader, logon).await
+    }
+
+    async fn log_on_by(group: &Group, leader: usize, logon: Logon) -> Self {
+        let mut client = OrderEntryClient::new(group.channel(leader).await.unwrap());
+        let (sender, receiver) = mpsc::channel(1_024);
         let message = ClientMessage {
             client_seq: 0,
-            body: Some(logon),
+            body: Some(client_message::Body::Logon(logon)),
         };
         sender.send(message).await.unwrap();
         let answers = client.trade(ReceiverStream::new(receiver)).await.unwrap();
@@ -137,6 +141,40 @@ async fn a_killed_leader_loses_no_answered_order_and_doubles_none() {
     assert!(group.status(new).await.unwrap().serving);
     let counters = group.status(old).await.unwrap().counters.unwrap();
     assert_eq!(counters.orders_accepted, numbers.len() as u64 + 1);
+}
+
+/// Its connection ended with the leader that held it, which could not say so any more.
+#[tokio::test]
+async fn a_session_that_does_not_return_to_the_new_leader_loses_its_orders_as_it_asked() {
+    let (mut group, old) = prepared().await;
+    let logon = |account, cancel_on_disconnect_ms| Logon {
+        session: account,
+        account,
+        cancel_on_disconnect_ms,
+        ..Logon::default()
+    };
+    let mut leaves = Session::log_on_by(&group, old, logon(7, Some(200))).await;
+    let mut stays = Session::log_on_by(&group, old, logon(8, None)).await;
+    leaves.order("LEAVES").await;
+    stays.order("STAYS").await;
+    group.kill(old);
+    let new = group.leader().await;
+    // No traffic carries the time: the leader's own clock has to.
+    group
+        .wait_for("one open order", async |group| {
+            let counters = group.status(new).await?.counters?;
+            (counters.open_orders == 1).then_some(())
+        })
+        .await;
+    let mut session = Session::log_on_by(&group, new, logon(7, Some(200))).await;
+    session.accepted().await;
+    match session.next().await {
+        Answered::Report(report) => match report.body.unwrap() {
+            report::Body::Cancelled(gone) => assert_eq!(gone.cl_ord_id, "LEAVES"),
+            other => panic!("not cancelled: {other:?}"),
+        },
+        other => panic!("no report: {other:?}"),
+    }
 }
 
 #[tokio::test]

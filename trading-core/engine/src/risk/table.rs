@@ -167,6 +167,11 @@ impl Risk {
         )
     }
 
+    /// All rules, once they are loaded.
+    pub(crate) fn rule_set(&self) -> Option<&RuleSet> {
+        self.rules.as_ref()
+    }
+
     /// The levels of conduct that hold.
     pub(crate) fn conduct(&self) -> Option<&Conduct> {
         self.conduct.as_ref()
