@@ -44,6 +44,7 @@ mod counters;
 mod day;
 mod disconnect;
 mod history_hash;
+mod index;
 mod limits;
 mod listing;
 mod lookup;
