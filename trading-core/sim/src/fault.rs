@@ -135,4 +135,7 @@ pub const SOMETIMES: &[&str] = &[
     "a replica that lost its promises recovered",
     "an order was filled",
     "a request was refused by a risk check",
+    "commits went on without the other site, with a record",
+    "commits waited for the other site again",
+    "a snapshot could not be built or saved",
 ];

@@ -11,7 +11,7 @@ use crate::fault::Fault;
 use crate::invariants::Seen;
 use crate::network::Weather;
 use crate::node::Input;
-use crate::world::{Happening, World};
+use crate::world::{Happening, World, center_of};
 use types::{Epoch, ReplicaId};
 
 /// How a fault ends.
@@ -158,8 +158,7 @@ fn part(world: &mut World, fault: Fault, id: u64) {
     let lasts_us = between(world, 100_000, 4_000_000);
     match fault {
         Fault::CenterCut => {
-            // With five replicas the first two centers have two each.
-            let center = |id: u64| if replicas == 5 { id.div_ceil(2) } else { id };
+            let center = |id| center_of(id, replicas);
             for member in (1..=replicas).filter(|other| center(*other) == center(id)) {
                 world.network.cut(member, replicas);
             }

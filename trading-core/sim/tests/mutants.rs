@@ -48,6 +48,11 @@ fn a_skipped_risk_check_is_caught() {
 }
 
 #[test]
+fn answering_without_the_other_site_is_caught() {
+    is_caught(Mutant::NoGroupCommit);
+}
+
+#[test]
 fn a_missing_pre_vote_is_caught() {
     is_caught(Mutant::NoPreVote);
 }
