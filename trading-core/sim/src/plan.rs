@@ -94,7 +94,9 @@ fn strike(world: &mut World, fault: Fault) {
         Fault::MessageLoss
         | Fault::MessageDuplication
         | Fault::MessageReorder
-        | Fault::MessageDelay => weather(world, fault),
+        | Fault::MessageDelay
+        | Fault::LateRequest => weather(world, fault),
+        Fault::HeldMessages => hold(world, id),
         Fault::BridgePartition | Fault::OneWayPartition | Fault::CenterCut => {
             part(world, fault, id);
         }
@@ -139,6 +141,7 @@ fn weather(world: &mut World, fault: Fault) {
         Fault::MessageLoss => weather.loss = rate,
         Fault::MessageDuplication => weather.duplication = rate,
         Fault::MessageReorder => weather.reorder = rate,
+        Fault::LateRequest => weather.late_request = rate,
         _ => {
             *weather = Weather {
                 delay: rate,
@@ -150,6 +153,21 @@ fn weather(world: &mut World, fault: Fault) {
     world.say(|| format!("{fault:?} at {rate} per million"));
     let lasts_us = between(world, 300_000, 5_000_000);
     world.later(lasts_us, Happening::Undo(Undo::Weather));
+}
+
+/// Holds what a replica sends, a leader's more often than not: so its last words come to followers
+/// of another.
+fn hold(world: &mut World, id: u64) {
+    let leader = world.leader().map_or(id, |(leader, _)| leader);
+    let id = if between(world, 0, 1) == 0 {
+        leader
+    } else {
+        id
+    };
+    let lasts_us = between(world, 300_000, 3_000_000);
+    world.say(|| format!("what replica {id} sends is held for {lasts_us} µs"));
+    world.network.hold(id, world.now_us + lasts_us);
+    world.later(lasts_us, Happening::Undo(Undo::Links));
 }
 
 fn part(world: &mut World, fault: Fault, id: u64) {

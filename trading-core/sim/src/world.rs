@@ -720,9 +720,16 @@ impl World {
             self.dead.insert(connection);
             return;
         };
+        let late_us = self.network.late_request();
         let trader = &mut self.traders[client];
-        let at_us = (self.now_us + takes_us).max(trader.last_sent_us);
+        let mut at_us = (self.now_us + takes_us).max(trader.last_sent_us);
         trader.last_sent_us = at_us;
+        if let Some(late_us) = late_us {
+            self.dead.insert(connection);
+            let broken = Happening::Closed(connection, "a proxy ended it");
+            self.later(takes_us, broken);
+            at_us += late_us;
+        }
         let input = Input::Client(connection, Box::new(message));
         self.at(at_us, Happening::Arrive(replica, input));
     }
