@@ -200,6 +200,7 @@ mod tests {
 
     #[test]
     fn a_cargo_inside_a_test_does_not_hear_of_the_tests_package() {
+        assert!(env::var_os("CARGO_PKG_NAME").is_some(), "cargo says it");
         let mut command = Command::new("env");
         leave_package(&mut command);
         let output = command.output().expect("env runs");

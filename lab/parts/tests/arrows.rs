@@ -56,6 +56,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "fuzz-targets",
         &[
             "types",
+            "rules",
             "rules-file",
             "engine",
             "journal",

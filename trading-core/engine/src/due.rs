@@ -56,8 +56,9 @@ impl<B: MarketBook> Shard<B> {
         due
     }
 
-    /// Sessions whose orders go some time after their connection ends, and which count as connected.
-    /// A new leader tells the log of those that do not come back to it ([`Command::Disconnect`]).
+    /// Sessions that asked for cancel on disconnect and whose grace does not run: a connection holds
+    /// them, or they left long ago. A new leader tells the log that all of them are disconnected
+    /// ([`Command::Disconnect`]), before any can come back to it; those that left lose nothing more.
     pub fn sessions_held_by_connections(&self) -> impl Iterator<Item = SessionId> {
         let held = |session: &&crate::session::Session| {
             session.cancel_on_disconnect_ms.is_some() && session.grace_until.is_none()

@@ -178,12 +178,14 @@ pub fn level2(bytes: &[u8]) {
     assert_eq!(wire::decode(&again.finish()), Ok(packet));
 }
 
-/// A file of rules.
+/// A file of rules, and the form in which rules stand in the log.
 pub fn rules_file(bytes: &[u8]) {
-    if let Ok(text) = std::str::from_utf8(bytes)
-        && let Err(error) = rules_file::join(&[(PathBuf::from("rules.yaml"), text.to_owned())])
-    {
-        assert!(!error.to_string().is_empty());
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    if let Ok(rules) = rules_file::join(&[(PathBuf::from("rules.yaml"), text.to_owned())]) {
+        let again = rules::encode(&rules).expect("what is sound can be written");
+        assert_eq!(rules::decode(&again).ok(), Some(rules));
     }
 }
 
@@ -196,17 +198,22 @@ mod tests {
     use rand_chacha::rand_core::{RngCore, SeedableRng};
     use replica::Message;
     use types::{
-        Batch, ClOrdId, ClientSeq, Command, Control, Epoch, Logon, Money, NewOrder, OutSeq, Price,
-        Quantity, Request, SessionId, Side, SymbolId, TradeId, UnixMicros,
+        Batch, ClOrdId, ClientSeq, Command, Control, Epoch, Event, LogSeq, Logon, Money, NewOrder,
+        OrderId, OutSeq, Outbound, Price, Quantity, Report, Request, SessionId, Side, SymbolId,
+        TradeId, UnixMicros,
     };
 
     const RUNS: u64 = 4_000;
 
     /// Random bytes, and valid ones with a few harmed.
     fn try_all(valid: &[u8], target: impl Fn(&[u8])) {
+        try_some(RUNS, valid, target);
+    }
+
+    fn try_some(runs: u64, valid: &[u8], target: impl Fn(&[u8])) {
         target(valid);
         let mut dice = ChaCha8Rng::seed_from_u64(7);
-        for _ in 0..RUNS {
+        for _ in 0..runs {
             let mut random = vec![0; dice.next_u32() as usize % 300];
             dice.fill_bytes(&mut random);
             target(&random);
@@ -315,6 +322,18 @@ mod tests {
         let mut bytes = Vec::new();
         binary::write_heartbeat(Epoch(1), UnixMicros(5), &mut bytes);
         binary::write_end(Epoch(1), binary::EndCode::TooLate, "late", &mut bytes);
+        let event = Event::ToSession(Outbound {
+            session: SessionId(7),
+            out_seq: OutSeq(1),
+            in_reply_to: Some(ClientSeq(1)),
+            log_seq: LogSeq(9),
+            epoch: Epoch(1),
+            report: Report::Accepted {
+                cl_ord_id: ClOrdId::new("9").unwrap(),
+                order_id: OrderId(3),
+            },
+        });
+        assert!(binary::write_event(Epoch(1), &event, &mut bytes).is_some());
         try_all(&bytes, binary_server);
     }
 
@@ -394,7 +413,17 @@ mod tests {
 
     #[test]
     fn any_text_is_a_file_of_rules_or_an_error() {
-        try_all(include_bytes!("../../rules/data/conduct.yaml"), rules_file);
+        // All that a set of rules needs, in one file.
+        let parts = [
+            include_str!("../../rules/data/calendar.yaml"),
+            include_str!("../../rules/data/conduct.yaml"),
+            include_str!("../../rules/data/beijing.yaml"),
+        ];
+        let parts = parts.map(|part| part.replace("rules_format: 1", ""));
+        let whole = format!("rules_format: 1\n{}", parts.concat());
+        let files = [(PathBuf::from("rules.yaml"), whole.clone())];
+        rules_file::join(&files).unwrap();
+        try_some(300, whole.as_bytes(), rules_file);
     }
 
     #[test]

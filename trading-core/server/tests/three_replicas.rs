@@ -6,18 +6,23 @@ mod group;
 
 use group::{Group, PATIENCE, prepared};
 use protocol::admin::admin_client::AdminClient;
-use protocol::admin::{ReadLogRequest, TransferLeaderRequest, log_chunk};
+use protocol::admin::{
+    LoadRules, ReadLogRequest, TransferLeaderRequest, control_request, log_chunk,
+};
 use protocol::order::order_entry_client::OrderEntryClient;
 use protocol::order::server_message::Body as Answered;
 use protocol::order::{
     ClientMessage, Logon, NewOrder, ServerMessage, Side, client_message, report,
 };
-use std::process::Command;
+use rules::Holiday;
+use std::path::Path;
+use std::process;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
+use types::{Board, Command, Control, Phase, PhaseScope, TradingDay, decode_batch};
 
 struct Session {
     sender: mpsc::Sender<ClientMessage>,
@@ -166,6 +171,71 @@ async fn a_session_that_does_not_return_to_the_new_leader_loses_its_orders_as_it
         .await;
 }
 
+/// The shipped rules, with a calendar on which every day is a holiday.
+fn rules_of_closed_days() -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/data");
+    let files = ["beijing", "calendar", "conduct", "shanghai", "shenzhen"]
+        .map(|name| folder.join(name).with_extension("yaml"));
+    let mut rules = rules_file::read(&files).unwrap();
+    let (from, to) = (TradingDay(20_260_101), TradingDay(20_991_231));
+    rules.calendar.from = from;
+    rules.calendar.to = to;
+    rules.calendar.holidays = vec![Holiday {
+        name: "all".into(),
+        from,
+        to,
+    }];
+    rules::encode(&rules).unwrap()
+}
+
+#[tokio::test]
+async fn a_running_leader_moves_the_market_to_the_phase_of_the_calendar() {
+    let (group, leader) = prepared().await;
+    let mut session = Session::log_on(&group, leader, 7).await;
+    session.order("OPEN").await;
+    let document = rules_of_closed_days();
+    let load = control_request::Body::LoadRules(LoadRules { document });
+    group.control(leader, load).await;
+    let closed = Command::Control(Control::SetPhase {
+        scope: PhaseScope::Board(Board::ShanghaiMain),
+        phase: Phase::Closed,
+    });
+    group
+        .wait_for("the market's close in the log", async |group| {
+            let commands = logged(group, leader).await;
+            commands.contains(&closed).then_some(())
+        })
+        .await;
+    session.send(session.next_client_seq, "LATE", 100_000).await;
+    match session.next().await {
+        Answered::Report(report) => match report.body.unwrap() {
+            report::Body::Rejected(rejected) => assert_eq!(rejected.code, 801, "{rejected:?}"),
+            other => panic!("not rejected: {other:?}"),
+        },
+        other => panic!("no report: {other:?}"),
+    }
+    // Once is enough: what is done is not due again.
+    let twice = logged(&group, leader).await;
+    let twice = twice.iter().filter(|command| **command == closed);
+    assert_eq!(twice.count(), 1);
+}
+
+/// All commands that a replica's log still has.
+async fn logged(group: &Group, replica: usize) -> Vec<Command> {
+    let mut admin = AdminClient::new(group.channel(replica).await.unwrap());
+    let request = ReadLogRequest { from_index: 1 };
+    let mut log = admin.read_log(request).await.unwrap().into_inner();
+    let mut commands = Vec::new();
+    while let Some(chunk) = log.message().await.unwrap() {
+        if let Some(log_chunk::Body::Entry(entry)) = chunk.body
+            && let Ok(batch) = decode_batch(&entry.batch)
+        {
+            commands.extend(batch.commands);
+        }
+    }
+    commands
+}
+
 #[tokio::test]
 async fn a_leader_asked_to_stop_hands_over_first() {
     let (mut group, old) = prepared().await;
@@ -234,7 +304,7 @@ async fn a_second_process_on_the_same_directory_is_refused() {
     }
     let path = group.folder.path().join("second.json");
     std::fs::write(&path, second.to_string()).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_trading-core"))
+    let output = process::Command::new(env!("CARGO_BIN_EXE_trading-core"))
         .args(["replica", "--config"])
         .arg(&path)
         .output()
