@@ -33,6 +33,8 @@ test: toolchain ## All that must hold; without root, all but the lab's own tests
 	cargo run --locked --quiet --package lab-parts -- build --only etcd,kube-apiserver,helm
 	step "unit, property and process tests; operator tests against a real API server"
 	cargo test --workspace --locked --no-fail-fast 2>&1 | tee -a $(TEST_LOG)
+	step "faults built into the core on purpose: the simulator must see each"
+	cargo test --workspace --features sim/mutants --locked --test mutants 2>&1 | tee -a $(TEST_LOG)
 	lab_note=""
 	if [ "$$(id -u)" = 0 ] && [ "$$(uname -s)" = Linux ]; then
 	    step "the lab: three real centers, failovers, nothing left behind"

@@ -29,9 +29,10 @@ use lab_parts::apiserver::ApiServer;
 use lab_parts::{Built, CacheDir, Part, Parts, Quiet, Stop};
 use protocol::admin::admin_server::{Admin, AdminServer};
 use protocol::admin::{
-    ControlRequest, ControlResponse, ElectionRecord, HashPoint, LogChunk, MaintenanceLease,
-    PeerProgress, ReadLogRequest, ReplicaStatus, Role, StatusRequest, TransferLeaderRequest,
-    TransferLeaderResponse, WatchStatusRequest, control_request,
+    ChangeMembershipRequest, ChangeMembershipResponse, ControlRequest, ControlResponse,
+    ElectionRecord, HashPoint, LogChunk, MaintenanceLease, PeerProgress, ReadLogRequest,
+    ReplicaStatus, Role, StatusRequest, TransferLeaderRequest, TransferLeaderResponse,
+    WatchStatusRequest, control_request,
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -237,7 +238,15 @@ impl Admin for Replica {
             leader: to,
             epoch,
             took_us: 1,
+            gap_us: 1,
         }))
+    }
+
+    async fn change_membership(
+        &self,
+        _: Request<ChangeMembershipRequest>,
+    ) -> Result<Response<ChangeMembershipResponse>, Status> {
+        Err(Status::unimplemented("change_membership"))
     }
 
     async fn control(

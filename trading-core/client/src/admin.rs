@@ -2,9 +2,11 @@
 
 use crate::connection::{AddressError, endpoint};
 use protocol::admin::admin_client::AdminClient;
+use protocol::admin::change_membership_request::Change;
 use protocol::admin::{
-    ControlResponse, LogChunk, ReadLogRequest, ReplicaStatus, StatusRequest, TransferLeaderRequest,
-    TransferLeaderResponse, WatchStatusRequest,
+    ChangeMembershipRequest, ChangeMembershipResponse, ControlResponse, LogChunk, ReadLogRequest,
+    ReplicaStatus, StatusRequest, TransferLeaderRequest, TransferLeaderResponse,
+    WatchStatusRequest,
 };
 use protocol::administration::control_request;
 use std::future::Future;
@@ -170,6 +172,23 @@ impl AdminConnection {
         let mut client = self.client.clone();
         let call = client.control(control_request(control));
         let answer = self.within("put a control record in the log", CONTROL_MS_MAX, call);
+        Ok(answer.await?.into_inner())
+    }
+
+    /// Changes who belongs to the group, one replica at a time; ends when the leader has applied it.
+    ///
+    /// # Errors
+    /// [`AdminError`]; [`AdminError::is_precondition`] when the replica does not lead or something is
+    /// missing, which the text names.
+    pub async fn change_membership(
+        &self,
+        change: Change,
+    ) -> Result<ChangeMembershipResponse, AdminError> {
+        let mut client = self.client.clone();
+        let call = client.change_membership(ChangeMembershipRequest {
+            change: Some(change),
+        });
+        let answer = self.within("change the membership", CONTROL_MS_MAX + CALL_MS_MAX, call);
         Ok(answer.await?.into_inner())
     }
 

@@ -40,10 +40,7 @@ impl<B: MarketBook> Shard<B> {
             } => self.set_reference_price(*symbol, *reference, *price),
             Control::SetAccountTerms { account, terms } => self.set_terms(*account, *terms),
             Control::SettleDay { trading_day } => self.settle_day(*trading_day, events),
-            Control::SetProtection { protection } => {
-                self.facts.protection = *protection;
-                Ok(ControlOutcome::Done)
-            }
+            Control::Group(change) => Ok(self.change_group(change)),
             Control::KillSwitch { scope, mode } => self.kill_switch(*scope, *mode, events),
             Control::LoadRules { document } => self.load_rules(document),
             Control::TransferOut {

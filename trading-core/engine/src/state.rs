@@ -3,6 +3,7 @@
 use crate::accounts::Accounts;
 use crate::clearing::Clearing;
 use crate::client_ids::ClientIds;
+use crate::group::Group;
 use crate::history_hash::HistoryHash;
 use crate::listing::{Listing, MarketBook};
 use crate::lookup::Lookup;
@@ -19,9 +20,9 @@ use std::fmt;
 use surveillance::{Finding, Surveillance};
 use types::{
     AccountId, AccountTerms, ClientSeq, Command, Epoch, Event, LogIndex, LogSeq, Logon,
-    MaintenanceLease, Money, OrderId, OrderView, OutSeq, Outbound, Phase, Price, Protection,
-    Quantity, RejectReason, Report, SessionId, Side, SymbolDefinition, SymbolId, Table, TradeId,
-    TradingDay, UnixMicros,
+    MaintenanceLease, Money, OrderId, OrderView, OutSeq, Outbound, Phase, Price, Quantity,
+    RejectReason, Report, SessionId, Side, SymbolDefinition, SymbolId, Table, TradeId, TradingDay,
+    UnixMicros,
 };
 
 /// Where in the log a command stands.
@@ -98,7 +99,7 @@ pub(crate) struct Facts {
     pub last_trade: TradeId,
     pub maintenance: Option<MaintenanceLease>,
     pub totals: Totals,
-    pub protection: Protection,
+    pub group: Group,
     /// The last day that was settled.
     pub settled_day: TradingDay,
     /// What symbols listed from now on begin with, by board.
@@ -155,7 +156,7 @@ impl<B: MarketBook> Shard<B> {
                 last_trade: TradeId(0),
                 maintenance: None,
                 totals: Totals::default(),
-                protection: Protection::default(),
+                group: Group::default(),
                 settled_day: TradingDay(0),
                 phases: [Phase::default(); 5],
                 risk: Risk::default(),
@@ -387,12 +388,6 @@ impl<B: MarketBook> Shard<B> {
     #[must_use]
     pub fn maintenance(&self) -> Option<&MaintenanceLease> {
         self.facts.maintenance.as_ref()
-    }
-
-    /// How well the log is protected, as the leader last recorded it.
-    #[must_use]
-    pub fn protection(&self) -> Protection {
-        self.facts.protection
     }
 
     /// The number that a session's next request must carry; `None` before its first logon.

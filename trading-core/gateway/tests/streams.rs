@@ -6,8 +6,9 @@ use gateway::{Config, Gateway, Probe};
 use probes::Probes;
 use protocol::admin::admin_server::{Admin, AdminServer};
 use protocol::admin::{
-    ControlRequest, ControlResponse, LogChunk, ReadLogRequest, ReplicaStatus, StatusRequest,
-    TransferLeaderRequest, TransferLeaderResponse, WatchStatusRequest,
+    ChangeMembershipRequest, ChangeMembershipResponse, ControlRequest, ControlResponse, LogChunk,
+    ReadLogRequest, ReplicaStatus, StatusRequest, TransferLeaderRequest, TransferLeaderResponse,
+    WatchStatusRequest,
 };
 use protocol::order::order_entry_client::OrderEntryClient;
 use protocol::order::order_entry_server::{OrderEntry, OrderEntryServer};
@@ -93,6 +94,13 @@ impl Admin for Replica {
         _: Request<TransferLeaderRequest>,
     ) -> Result<Response<TransferLeaderResponse>, Status> {
         Err(Status::unimplemented("transfer_leader"))
+    }
+
+    async fn change_membership(
+        &self,
+        _: Request<ChangeMembershipRequest>,
+    ) -> Result<Response<ChangeMembershipResponse>, Status> {
+        Err(Status::unimplemented("change_membership"))
     }
 
     async fn control(

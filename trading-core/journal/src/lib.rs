@@ -35,7 +35,7 @@ mod snapshot;
 pub use disk::{Aside, Disk, DiskFile, FolderDisk, Job, Lock};
 pub use error::JournalError;
 pub use journal::{Journal, Options, Recovered, Sync};
-pub use reader::{CommittedLog, read_committed, read_committed_on};
+pub use reader::{CommittedLog, Inspected, inspect, read_committed, read_committed_on};
 pub use snapshot::{SavedSnapshot, SnapshotWriter};
 
 #[doc(hidden)]

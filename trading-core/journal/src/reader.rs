@@ -1,11 +1,11 @@
 //! Reading the committed log for an audit, beside a journal that goes on writing.
 
-use crate::LogEntry;
 use crate::disk::{Disk, FolderDisk};
 use crate::error::JournalError;
 use crate::files;
 use crate::format::{self, Found, Record};
 use crate::snapshot::{self, SavedSnapshot};
+use crate::{HardState, LogEntry};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use types::{Epoch, LogIndex};
@@ -52,8 +52,8 @@ pub fn read_committed_on(
     from: LogIndex,
     commit: LogIndex,
 ) -> Result<CommittedLog, JournalError> {
-    let (first, places) = find(&*disk)?;
     let from = LogIndex(from.0.max(1));
+    let (first, places) = find(&*disk, from)?;
     let mut log = CommittedLog {
         disk,
         snapshot: None,
@@ -87,6 +87,53 @@ pub fn read_committed_on(
     Ok(log)
 }
 
+/// What a data directory holds, found without taking it or changing a byte.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inspected {
+    /// The last hard state.
+    pub hard_state: HardState,
+    /// The last entry that can be read: index and epoch; 0 where there is neither entry nor snapshot.
+    pub last: (LogIndex, Epoch),
+    /// The newest snapshot that can be read.
+    pub snapshot: Option<SavedSnapshot>,
+    /// Entries without gaps up to the last, those before the snapshot as far as they are kept.
+    pub entries: Vec<LogEntry>,
+}
+
+/// Reads a whole data directory, the tail that is not committed included. Nothing should write to it
+/// meanwhile.
+///
+/// # Errors
+/// [`JournalError`] when files cannot be read.
+pub fn inspect(folder: &Path) -> Result<Inspected, JournalError> {
+    let disk = FolderDisk::new(folder);
+    let mut found = Inspected {
+        snapshot: snapshot::newest(&disk)?,
+        ..Inspected::default()
+    };
+    for segment in files::segments(&disk)? {
+        let bytes = files::read(&disk, &files::segment_name(segment))?;
+        let mut offset = 0;
+        while let Found::Record(placed) = format::decode(&bytes[offset..]) {
+            offset += placed.encoded_bytes;
+            match placed.record {
+                Record::Entry(entry) => {
+                    while found.entries.last().is_some_and(|e| e.index >= entry.index) {
+                        found.entries.pop();
+                    }
+                    found.entries.push(entry);
+                }
+                Record::Reset { .. } => found.entries.clear(),
+                Record::HardState(state) => found.hard_state = state,
+            }
+        }
+    }
+    let snapshot = found.snapshot.as_ref().map(|s| (s.index, s.epoch));
+    let entry = found.entries.last().map(|entry| (entry.index, entry.epoch));
+    found.last = entry.max(snapshot).unwrap_or_default();
+    Ok(found)
+}
+
 fn oldest_usable(disk: &dyn Disk, first: LogIndex) -> Result<Option<SavedSnapshot>, JournalError> {
     for index in files::snapshots(disk)? {
         if index + 1 >= first.0
@@ -98,10 +145,39 @@ fn oldest_usable(disk: &dyn Disk, first: LogIndex) -> Result<Option<SavedSnapsho
     Ok(None)
 }
 
-/// The first entry's index, and where it and all behind it stand.
-fn find(disk: &dyn Disk) -> Result<(LogIndex, Vec<Place>), JournalError> {
+/// The segments in which committed entries from `from` on stand: a segment that begins with an entry
+/// no later holds, with those behind it, all that was not written again since.
+fn segments_from(disk: &dyn Disk, from: LogIndex) -> Result<Vec<u64>, JournalError> {
+    let mut segments = files::segments(disk)?;
+    let mut number = segments.len();
+    while number > 1 {
+        number -= 1;
+        let bytes = files::read(disk, &files::segment_name(segments[number]))?;
+        if first_index(&bytes).is_some_and(|first| first <= from) {
+            segments.drain(..number);
+            break;
+        }
+    }
+    Ok(segments)
+}
+
+fn first_index(bytes: &[u8]) -> Option<LogIndex> {
+    let mut offset = 0;
+    while let Found::Record(placed) = format::decode(&bytes[offset..]) {
+        match placed.record {
+            Record::Entry(entry) => return Some(entry.index),
+            // What stands before it counts no longer, and what comes after is told by it alone.
+            Record::Reset { .. } => return None,
+            Record::HardState(_) => offset += placed.encoded_bytes,
+        }
+    }
+    None
+}
+
+/// The first entry's index, and where it and all behind it stand; nothing much before `from`.
+fn find(disk: &dyn Disk, from: LogIndex) -> Result<(LogIndex, Vec<Place>), JournalError> {
     let (mut first, mut places) = (LogIndex(1), Vec::new());
-    for segment in files::segments(disk)? {
+    for segment in segments_from(disk, from)? {
         let bytes = files::read(disk, &files::segment_name(segment))?;
         let mut offset = 0;
         // The end of what can be read is the end of what is promised: the journal checked the rest
@@ -182,7 +258,7 @@ impl Iterator for CommittedLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{HardState, Journal, Options, Sync};
+    use crate::{Journal, Options, Sync};
     use types::ReplicaId;
 
     const OPTIONS: Options = Options {
@@ -247,6 +323,17 @@ mod tests {
         assert_eq!(log.take_snapshot().unwrap().index, LogIndex(60));
         let entries = read(log);
         assert_eq!((entries[0], entries[38]), ((61, 1), (99, 2)));
+    }
+
+    #[test]
+    fn an_inspection_sees_the_tail_and_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(journal(folder.path()));
+        let found = inspect(folder.path()).unwrap();
+        assert_eq!(found.last, (LogIndex(99), Epoch(2)));
+        assert_eq!(found.hard_state.commit, LogIndex(100));
+        assert_eq!(found.entries.len(), 99);
+        assert_eq!(inspect(folder.path()).unwrap(), found);
     }
 
     #[test]

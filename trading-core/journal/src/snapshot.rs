@@ -7,6 +7,7 @@
 use crate::disk::Disk;
 use crate::error::JournalError;
 use crate::files;
+use crate::reader::{self, CommittedLog};
 use std::sync::Arc;
 use types::{Epoch, LogIndex};
 
@@ -42,16 +43,55 @@ impl SnapshotWriter {
     /// # Errors
     /// [`JournalError`]; nothing is removed then, and what stood before stands.
     pub fn save(&self, snapshot: &SavedSnapshot) -> Result<(), JournalError> {
+        self.save_verified(snapshot, |_| Ok::<_, JournalError>(()))?;
+        Ok(())
+    }
+
+    /// Writes and syncs a snapshot, reads it back, has it looked at, and removes all but the newest
+    /// two. Gives back what was read.
+    ///
+    /// # Errors
+    /// What the look found, or [`JournalError`]; the new one is removed then, and what stood before
+    /// stands.
+    pub fn save_verified<E: From<JournalError>>(
+        &self,
+        snapshot: &SavedSnapshot,
+        look: impl FnOnce(&SavedSnapshot) -> Result<(), E>,
+    ) -> Result<SavedSnapshot, E> {
         let disk = &*self.disk;
         let name = files::snapshot_name(snapshot.index.0);
         files::write_whole(disk, &name, &[&header(snapshot), &snapshot.state])?;
         // What cannot be read must not be what a restart or a truncation counts on.
-        read(disk, &name)?;
+        let read_back = read(disk, &name).map_err(E::from).and_then(|read_back| {
+            look(&read_back)?;
+            Ok(read_back)
+        });
+        if read_back.is_err() {
+            files::remove(disk, &name)?;
+        }
+        let read_back = read_back?;
         let indexes = files::snapshots(disk)?;
         for index in &indexes[..indexes.len().saturating_sub(KEPT)] {
             files::remove(disk, &files::snapshot_name(*index))?;
         }
-        Ok(())
+        Ok(read_back)
+    }
+
+    /// The newest snapshot that can be read.
+    ///
+    /// # Errors
+    /// [`JournalError`] when there are some and none can.
+    pub fn newest(&self) -> Result<Option<SavedSnapshot>, JournalError> {
+        newest(&*self.disk)
+    }
+
+    /// The committed entries after one, up to and with another, from the log on the disk.
+    ///
+    /// # Errors
+    /// [`JournalError::NotKept`] when they are not all there.
+    pub fn entries(&self, after: LogIndex, upto: LogIndex) -> Result<CommittedLog, JournalError> {
+        let from = LogIndex(after.0 + 1);
+        reader::read_committed_on(self.disk.clone(), from, upto)
     }
 }
 

@@ -4,10 +4,11 @@ use crate::admin;
 use crate::admin::control_request::Body as Asked;
 use crate::bad_field::{BadField, from_one};
 use crate::control_words as words;
+use crate::membership;
 use types::{
-    AccountId, AccountLimits, AccountTerms, Boards, Control, ControlOutcome, Epoch, LogIndex,
-    MaintenanceLease, Money, OwnerId, Price, Quantity, ReplicaId, ShardId, SymbolDefinition,
-    SymbolId, TradingDay, TransferId, UnixMicros,
+    AccountId, AccountLimits, AccountTerms, Boards, Control, ControlOutcome, Epoch, GroupChange,
+    LogIndex, MaintenanceLease, Money, OwnerId, Price, Quantity, ReplicaId, ShardId,
+    SymbolDefinition, SymbolId, TradingDay, TransferId, UnixMicros,
 };
 
 /// Reads a control request.
@@ -49,6 +50,16 @@ pub fn read_control(request: &admin::ControlRequest) -> Result<Control, BadField
         Asked::ReleaseMaintenance(release) => Control::ReleaseMaintenance {
             holder: release.holder.clone(),
         },
+        Asked::SetCommitPolicy(set) => {
+            let policy = set.policy.as_ref();
+            let policy = policy.ok_or_else(|| {
+                BadField::missing("set_commit_policy.policy", "use METRO or SITE_SAFE")
+            })?;
+            Control::Group(GroupChange::Policy(membership::read_policy(
+                "set_commit_policy.policy",
+                policy,
+            )?))
+        }
         Asked::SetPhase(set) => {
             let (scope, phase) = words::read_set_phase(set)?;
             Control::SetPhase { scope, phase }
@@ -64,9 +75,6 @@ pub fn read_control(request: &admin::ControlRequest) -> Result<Control, BadField
         }
         Asked::SettleDay(settle) => Control::SettleDay {
             trading_day: TradingDay(settle.trading_day),
-        },
-        Asked::SetProtection(set) => Control::SetProtection {
-            protection: words::read_protection(set.protection)?,
         },
         Asked::LoadRules(load) => Control::LoadRules {
             document: load.document.clone(),
@@ -129,10 +137,17 @@ fn up_to<T: TryFrom<u32>>(field: &'static str, value: u32) -> Result<T, BadField
     })
 }
 
-/// A control record as it goes over the wire.
+/// A control record as it goes over the wire. A change of the group other than its policy is not
+/// asked for this way: it has no body, and is refused.
 #[must_use]
 pub fn control_request(control: &Control) -> admin::ControlRequest {
     let body = match control {
+        Control::Group(GroupChange::Policy(policy)) => {
+            Asked::SetCommitPolicy(admin::SetCommitPolicy {
+                policy: Some(membership::policy(*policy)),
+            })
+        }
+        Control::Group(_) => return admin::ControlRequest { body: None },
         Control::DefineSymbol(definition) => Asked::DefineSymbol(admin::DefineSymbol {
             symbol: definition.symbol.0,
             tick: definition.tick.0,
@@ -188,9 +203,6 @@ pub fn control_request(control: &Control) -> admin::ControlRequest {
         }),
         Control::SettleDay { trading_day } => Asked::SettleDay(admin::SettleDay {
             trading_day: trading_day.0,
-        }),
-        Control::SetProtection { protection } => Asked::SetProtection(admin::SetProtection {
-            protection: words::protection(*protection),
         }),
         Control::SetAccountTerms { account, terms } => {
             Asked::SetAccountTerms(admin::SetAccountTerms {
@@ -305,7 +317,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use types::{
-        Board, KillMode, KillScope, Phase, PhaseScope, Protection, ReferencePrice, RejectReason,
+        Board, CommitPolicy, KillMode, KillScope, Phase, PhaseScope, ReferencePrice, RejectReason,
         Security, Side, TraderId,
     };
 
@@ -371,8 +383,6 @@ mod tests {
             any::<u32>().prop_map(|day| Control::SettleDay {
                 trading_day: TradingDay(day)
             }),
-            prop::sample::select(vec![Protection::Full, Protection::Degraded])
-                .prop_map(|protection| Control::SetProtection { protection }),
         ]
     }
 
@@ -456,6 +466,12 @@ mod tests {
                 }
             }),
             any::<String>().prop_map(|holder| Control::ReleaseMaintenance { holder }),
+            Just(Control::Group(GroupChange::Policy(CommitPolicy::Metro))),
+            (100_u32..=600_000).prop_map(|degrade_after_ms| {
+                Control::Group(GroupChange::Policy(CommitPolicy::SiteSafe {
+                    degrade_after_ms,
+                }))
+            }),
         ]
     }
 

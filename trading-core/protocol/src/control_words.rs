@@ -3,9 +3,7 @@
 use crate::admin;
 use crate::bad_field::BadField;
 use types::{AccountId, SymbolId, TraderId};
-use types::{
-    Board, KillMode, KillScope, Phase, PhaseScope, Protection, ReferencePrice, Security, Side,
-};
+use types::{Board, KillMode, KillScope, Phase, PhaseScope, ReferencePrice, Security, Side};
 
 fn unknown(field: &'static str, value: i32, accepted: &str) -> BadField {
     BadField::new(field, format!("{value} is not accepted: use {accepted}"))
@@ -184,21 +182,4 @@ pub(crate) fn kill_switch(scope: KillScope, mode: KillMode) -> admin::KillSwitch
         scope: Some(scope),
         mode: mode.into(),
     }
-}
-
-pub(crate) fn read_protection(value: i32) -> Result<Protection, BadField> {
-    let protection = admin::Protection::try_from(value)
-        .map_err(|_| unknown("set_protection.protection", value, "0 or 1"))?;
-    Ok(match protection {
-        admin::Protection::Full => Protection::Full,
-        admin::Protection::Degraded => Protection::Degraded,
-    })
-}
-
-pub(crate) fn protection(protection: Protection) -> i32 {
-    match protection {
-        Protection::Full => admin::Protection::Full,
-        Protection::Degraded => admin::Protection::Degraded,
-    }
-    .into()
 }

@@ -19,6 +19,7 @@ pub mod administration;
 mod bad_field;
 pub mod binary;
 mod control_words;
+pub mod membership;
 pub mod order_entry;
 #[cfg(test)]
 mod samples;

@@ -1,23 +1,20 @@
 //! Who is in the group, and its timers.
 
-use types::ReplicaId;
-
-/// A voter of the group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Its id.
-    pub replica: ReplicaId,
-    /// Who of those whose log is complete should lead: higher ones miss a dead leader sooner.
-    pub priority: u32,
-}
+use types::{CommitPolicy, Member, MemberDuty, ReplicaId};
 
 /// One replica's place in the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// This replica.
     pub replica: ReplicaId,
-    /// All voters, this one among them.
+    /// The founders, this one among them. They only seed an empty group: from then on the log says
+    /// who belongs to it; but their priorities stand.
     pub members: Vec<Member>,
+    /// The policy with which an empty group begins.
+    pub policy: CommitPolicy,
+    /// This replica joins a group that is there: an empty disk founds nothing and waits to be sent a
+    /// snapshot.
+    pub joins: bool,
     /// How often [`crate::Replica::tick`] is called, in milliseconds.
     pub tick_ms: u32,
     /// How often a leader speaks when it has nothing to say, in milliseconds.
@@ -38,29 +35,26 @@ pub struct Config {
 impl Config {
     /// The part of the span between the shortest and the longest timeout in which this replica
     /// draws its own, in ticks: parts do not overlap, so two followers seldom ask for votes at
-    /// once, and the preferred one asks first.
-    pub(crate) fn election_ticks(&self) -> (usize, usize) {
-        let own = self.members.iter().find(|m| m.replica == self.replica);
-        let key = own.map_or((0, 0), |m| (m.priority, u64::MAX - m.replica.0));
-        let before = self
-            .members
-            .iter()
-            .filter(|m| (m.priority, u64::MAX - m.replica.0) > key)
-            .count();
+    /// once, and the preferred one asks first. A witness' part lies behind all others'.
+    pub(crate) fn election_ticks(&self, members: &[Member]) -> (usize, usize) {
         let (min, max) = (
             self.ticks(self.election_timeout_ms_min),
             self.ticks(self.election_timeout_ms_max),
         );
-        let parts = self.members.len().max(1);
+        let parts = members.len().max(1);
         let span = max.saturating_sub(min);
+        let before = self.preferred_before(members);
         let from = min + span * before / parts;
         let to = min + span * (before + 1) / parts;
-        (from, to.max(from + 1))
+        let witness = members
+            .iter()
+            .any(|m| m.replica == self.replica && m.duty == MemberDuty::Witness);
+        let later = if witness { max - from } else { 0 };
+        (from + later, to.max(from + 1) + later)
     }
 
-    /// This replica's timeout in an epoch, in ticks, inside its own part of the span.
-    pub(crate) fn election_timeout(&self, epoch: u64) -> usize {
-        let (from, to) = self.election_ticks();
+    /// A timeout for an epoch, in ticks, inside this replica's own part of the span.
+    pub(crate) fn election_timeout(&self, (from, to): (usize, usize), epoch: u64) -> usize {
         // SplitMix64 (Steele, Lea, Flood 2014): neighbouring epochs give unrelated draws.
         let mut draw = self
             .election_seed
@@ -69,6 +63,23 @@ impl Config {
         draw = (draw ^ (draw >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         draw ^= draw >> 31;
         from + (draw % (to - from) as u64) as usize
+    }
+
+    /// How many of `members` should lead rather than this one.
+    pub(crate) fn preferred_before(&self, members: &[Member]) -> usize {
+        let key = |m: &Member| {
+            let data = m.duty == MemberDuty::Data;
+            (data, self.priority(m), u64::MAX - m.replica.0)
+        };
+        let own = members.iter().find(|m| m.replica == self.replica);
+        let own = own.map_or((false, 0, 0), key);
+        members.iter().filter(|m| key(m) > own).count()
+    }
+
+    /// A member's priority: what the configuration says stands before what the log says.
+    pub(crate) fn priority(&self, member: &Member) -> u32 {
+        let own = self.members.iter().find(|m| m.replica == member.replica);
+        own.unwrap_or(member).priority
     }
 
     /// For how long a follower that heard its leader votes for nobody else, in ticks: a fifth less
@@ -87,15 +98,24 @@ impl Config {
 mod tests {
     use super::*;
 
-    fn config(replica: u64) -> Config {
+    fn member(replica: u64, duty: MemberDuty) -> Member {
+        Member {
+            replica: ReplicaId(replica),
+            center: types::CenterName::new("a1").unwrap(),
+            site: "A".into(),
+            role: types::MemberRole::Voter,
+            duty,
+            priority: 4 - replica as u32,
+            address: None,
+        }
+    }
+
+    fn config(replica: u64, members: &[Member]) -> Config {
         Config {
             replica: ReplicaId(replica),
-            members: [(1, 3), (2, 2), (3, 1)]
-                .map(|(replica, priority)| Member {
-                    replica: ReplicaId(replica),
-                    priority,
-                })
-                .to_vec(),
+            members: members.to_vec(),
+            policy: CommitPolicy::Metro,
+            joins: false,
             tick_ms: 10,
             heartbeat_ms: 100,
             election_timeout_ms_min: 500,
@@ -108,21 +128,32 @@ mod tests {
 
     #[test]
     fn the_preferred_follower_misses_its_leader_first() {
-        assert_eq!(config(1).lease_ticks(), 40);
-        assert_eq!(config(1).election_ticks(), (50, 60));
-        assert_eq!(config(2).election_ticks(), (60, 70));
-        assert_eq!(config(3).election_ticks(), (70, 80));
+        let members = [1, 2, 3].map(|replica| member(replica, MemberDuty::Data));
+        let ticks = |replica| config(replica, &members).election_ticks(&members);
+        assert_eq!(config(1, &members).lease_ticks(), 40);
+        assert_eq!([1, 2, 3].map(ticks), [(50, 60), (60, 70), (70, 80)]);
     }
 
     #[test]
     fn a_seed_draws_every_timeout_of_its_own_part_and_no_other() {
         let config = Config {
             election_seed: 7,
-            ..config(2)
+            ..config(
+                2,
+                &[1, 2, 3].map(|replica| member(replica, MemberDuty::Data)),
+            )
         };
         let drawn: std::collections::BTreeSet<usize> = (0..1_000)
-            .map(|epoch| config.election_timeout(epoch))
+            .map(|epoch| config.election_timeout((60, 70), epoch))
             .collect();
         assert_eq!(drawn, (60..70).collect());
+    }
+
+    #[test]
+    fn a_witness_waits_until_all_others_have_tried() {
+        let mut members = [1, 2, 3].map(|replica| member(replica, MemberDuty::Data));
+        members[0].duty = MemberDuty::Witness;
+        let ticks = |replica| config(replica, &members).election_ticks(&members);
+        assert_eq!([1, 2, 3].map(ticks), [(80, 90), (50, 60), (60, 70)]);
     }
 }

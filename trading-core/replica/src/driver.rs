@@ -12,12 +12,13 @@
 use crate::config::Config;
 use crate::error::ReplicaError;
 use crate::replica::{Outcome, Replica, Work};
+use crate::snapshots::SnapshotTask;
 use crate::status::HashPoint;
 use journal::{Journal, JournalError, Recovered, SavedSnapshot, SnapshotWriter, Sync};
 use raft::eraftpb::Message;
 use std::time::Duration;
 use types::mutants::{self, Mutant};
-use types::{ReplicaId, UnixMicros};
+use types::{LogIndex, ReplicaId, UnixMicros};
 
 /// Why a replica must stop.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +51,8 @@ pub trait Shell {
     /// Tells clients what became of their commands.
     fn deliver(&mut self, replica: &Replica, outcome: Outcome);
 
-    /// Saves a snapshot beside the turn; [`Driver::snapshot_saved`] is to be called after it.
-    fn save_snapshot(&mut self, writer: SnapshotWriter, snapshot: SavedSnapshot);
+    /// Runs a job beside the turn; what it gives back goes to [`Driver::snapshot_ended`].
+    fn save_snapshot(&mut self, job: SnapshotJob);
 }
 
 /// A replica and its journal, moved together.
@@ -132,8 +133,9 @@ impl Driver {
         if self.replica.take_proof() {
             self.journal.prove()?;
         }
-        if let Some(snapshot) = self.replica.snapshot_due()? {
-            shell.save_snapshot(self.journal.snapshot_writer(), snapshot);
+        if let Some(task) = self.replica.snapshot_due()? {
+            let writer = self.journal.snapshot_writer();
+            shell.save_snapshot(SnapshotJob { task, writer });
         }
         Ok(())
     }
@@ -168,13 +170,62 @@ impl Driver {
         }
     }
 
-    /// A snapshot is on disk: what it makes needless may go.
+    /// What a [`SnapshotJob`] came to. One that could not be written is counted, and tried again when
+    /// the next is due; one that shows the state or the disk to be wrong stops the replica.
     ///
     /// # Errors
-    /// [`DriverError`] when files cannot be removed.
-    pub fn snapshot_saved(&mut self, snapshot: SavedSnapshot) -> Result<(), DriverError> {
-        self.replica.snapshot_saved(snapshot);
-        self.journal.truncate()?;
-        Ok(())
+    /// [`DriverError`] after which the process must end.
+    pub fn snapshot_ended(&mut self, ended: SnapshotEnd) -> Result<(), DriverError> {
+        match ended.saved {
+            Ok(snapshot) => {
+                self.replica.snapshot_saved(snapshot);
+                self.journal.truncate()?;
+                Ok(())
+            }
+            Err(DriverError::Journal(_)) => {
+                self.replica.snapshot_failed(ended.task);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A snapshot to be built from the disk, written and verified. Knows nothing of the running state
+/// but its hash, so it may run anywhere.
+#[derive(Clone, Debug)]
+pub struct SnapshotJob {
+    task: SnapshotTask,
+    writer: SnapshotWriter,
+}
+
+/// What a job came to.
+#[derive(Debug)]
+pub struct SnapshotEnd {
+    /// What was to be saved.
+    pub task: SnapshotTask,
+    /// The snapshot as it was read back from the disk, or why there is none.
+    pub saved: Result<SavedSnapshot, DriverError>,
+}
+
+impl SnapshotJob {
+    /// Does it: takes as long as replaying the entries since the last snapshot takes.
+    #[must_use]
+    pub fn run(self) -> SnapshotEnd {
+        let saved = self.build_and_save();
+        SnapshotEnd {
+            task: self.task,
+            saved,
+        }
+    }
+
+    fn build_and_save(&self) -> Result<SavedSnapshot, DriverError> {
+        let base = self.writer.newest()?;
+        let after = base.as_ref().map_or(LogIndex(0), |base| base.index);
+        let entries = self.writer.entries(after, self.task.index)?;
+        let entries = entries.map(|entry| entry.map_err(DriverError::from));
+        let snapshot = self.task.build(base.as_ref(), entries)?;
+        let verified = |read_back: &SavedSnapshot| Ok(self.task.verify(read_back)?);
+        self.writer.save_verified(&snapshot, verified)
     }
 }

@@ -1,21 +1,24 @@
 //! The replica: the consensus library and the engine's state, moved by inputs.
 
+use crate::commit_rule::CommitRule;
 use crate::config::Config;
 use crate::election::Elections;
-use crate::error::{ReplicaError, SubmitError, TransferError};
-use crate::status::{HashPoint, Peer, Role, Status};
+use crate::error::{ReplicaError, SubmitError};
+use crate::handover::{Handovers, Suspicion};
+use crate::membership;
+use crate::snapshots::Snapshots;
+use crate::status::{HashPoint, Role};
 use crate::store::{self, LogStore};
+use crate::unproven::Unproven;
 use engine::{EntryContext, State};
 use journal::{HardState, LogEntry, Recovered, SavedSnapshot};
-use raft::eraftpb::{Entry, EntryType, Message, MessageType};
-use raft::{
-    GetEntriesContext, ProgressState, RawNode, Ready, SnapshotStatus, StateRole, Storage as _,
-};
+use raft::eraftpb::{Entry, EntryType, Message};
+use raft::{GetEntriesContext, RawNode, Ready, SnapshotStatus, StateRole, Storage as _};
 use std::collections::{BTreeMap, VecDeque};
 use types::mutants::{self, Mutant};
 use types::{
-    Batch, Command, Epoch, Event, LogIndex, LogSeq, Outbound, ReplicaId, Report, UnixMicros,
-    decode_batch, encode_batch,
+    Batch, Command, Control, Epoch, Event, GroupChange, LogIndex, LogSeq, Outbound, ReplicaId,
+    Report, UnixMicros, decode_batch, encode_batch,
 };
 
 /// Most commands in one entry.
@@ -83,57 +86,52 @@ pub struct Outcome {
     pub restored: Option<LogIndex>,
 }
 
-struct Flight {
-    index: u64,
-    epoch: u64,
-    formed_at: UnixMicros,
-    tickets: Vec<Option<Ticket>>,
+pub(crate) struct Flight {
+    pub index: u64,
+    pub epoch: u64,
+    pub formed_at: UnixMicros,
+    pub tickets: Vec<Option<Ticket>>,
 }
 
 /// One replica.
 pub struct Replica {
-    config: Config,
-    node: RawNode<LogStore>,
-    state: State,
-    applied: u64,
+    pub(crate) config: Config,
+    /// The part of the election timeouts that is its own, in ticks.
+    election_window: (usize, usize),
+    pub(crate) node: RawNode<LogStore>,
+    pub(crate) state: State,
+    pub(crate) applied: u64,
     submissions: VecDeque<(Option<Ticket>, Command)>,
-    in_flight: VecDeque<Flight>,
+    pub(crate) in_flight: VecDeque<Flight>,
     ready: Option<Ready>,
+    /// The group's founding, to be written before anything else.
+    founding: Option<Work>,
+    /// Answers that the consensus library does not know of.
+    pub(crate) own_messages: Vec<Message>,
     was_leader: bool,
     /// The epoch whose opening entry it has applied as leader.
-    serving_epoch: Option<u64>,
-    elections: Elections,
-    heard: BTreeMap<u64, UnixMicros>,
-    hash_points: VecDeque<HashPoint>,
+    pub(crate) serving_epoch: Option<u64>,
+    pub(crate) elections: Elections,
+    pub(crate) heard: BTreeMap<u64, UnixMicros>,
+    pub(crate) hash_points: VecDeque<HashPoint>,
     /// Hashes of peers for entries that are not applied here yet.
     hashes_ahead: VecDeque<(ReplicaId, HashPoint)>,
-    overflows: u64,
-    snapshot_asked_at: u64,
-    highest_time: UnixMicros,
-    unproven: Option<Unproven>,
-}
-
-/// A replica whose disk was empty may have promised what it no longer knows: until it has all that
-/// its group had committed when it first heard of it, it votes for nobody whose log is not empty.
-#[derive(Clone, Copy, Debug, Default)]
-struct Unproven {
-    /// What the leader had committed when it was first heard; 0 before.
-    goal: u64,
-    /// The leader counts on entries that this replica does not have, and must be told.
-    rebuild_from: Option<u64>,
-    /// Its log was damaged and set aside: there is a group with a history, whatever the others say.
-    set_aside: bool,
-}
-
-impl Unproven {
-    /// Whether it may found a group: only one that may never have had a log, and has none.
-    fn may_found(self, last_index: u64) -> bool {
-        !self.set_aside && last_index == 0
-    }
+    pub(crate) overflows: u64,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) highest_time: UnixMicros,
+    pub(crate) unproven: Option<Unproven>,
+    /// The configuration that the consensus library began with holds from this entry on: earlier
+    /// changes are in it already.
+    formed_at: u64,
+    first_generation: u64,
+    pub(crate) commit_rule: CommitRule,
+    pub(crate) handover: Handovers,
+    pub(crate) suspicion: Option<Suspicion>,
 }
 
 impl Replica {
-    /// Takes up what the disk holds.
+    /// Takes up what the disk holds. Who belongs to the group the disk says, too; an empty one founds
+    /// the group that the configuration names, unless the replica joins one.
     ///
     /// # Errors
     /// [`ReplicaError`] when the configuration or the snapshot cannot be used.
@@ -146,38 +144,58 @@ impl Replica {
             Some(snapshot) => (State::restore(&snapshot.state)?, snapshot.index.0),
             None => (State::new(), 0),
         };
-        let (min_election_tick, max_election_tick) = config.election_ticks();
-        let unproven = recovered.unproven.then(|| Unproven {
-            set_aside: recovered.set_aside.is_some(),
-            ..Unproven::default()
-        });
-        let raft_config = raft::Config {
-            id: config.replica.0,
-            election_tick: config.lease_ticks(),
-            heartbeat_tick: config.ticks(config.heartbeat_ms),
-            min_election_tick,
-            max_election_tick,
-            applied,
-            max_size_per_msg: MESSAGE_BYTES_MAX,
-            max_inflight_msgs: MESSAGES_IN_FLIGHT_MAX,
-            max_committed_size_per_ready: COMMITTED_BYTES_MAX,
-            check_quorum: true,
-            pre_vote: !mutants::is(Mutant::NoPreVote),
-            ..raft::Config::default()
+        let unproven = recovered
+            .unproven
+            .then(|| Unproven::new(recovered.set_aside.is_some()));
+        let founding = found(&config, &mut recovered)?;
+        let mut group = state.group().clone();
+        if let Some(first) = recovered.entries.front().filter(|e| e.index.0 == 1)
+            && group.generation == 0
+        {
+            let founders = membership::formed_by(&first.data);
+            let founders = founders.ok_or(ReplicaError::NoGroup)?;
+            (group.members, group.generation) = (founders.members, founders.generation);
+        }
+        // After a forced takeover the lost members count no longer, not even while the entries from
+        // before it are applied again.
+        let commit = recovered.hard_state.commit;
+        let later = recovered.entries.iter().filter(|e| e.index.0 > applied);
+        let refounded = later
+            .filter(|entry| entry.index <= commit)
+            .filter_map(|entry| Some((entry.index.0, membership::formed_by(&entry.data)?)))
+            .rfind(|(_, formed)| formed.generation > 1);
+        let mut formed_at = applied;
+        if let Some((index, formed)) = refounded {
+            formed_at = index;
+            (group.members, group.generation) = (formed.members, formed.generation);
+            group.outgoing.clear();
+        }
+        if group.members.is_empty() && !(config.joins && recovered.last_index().0 == 0) {
+            return Err(ReplicaError::NoGroup);
+        }
+        let conf = membership::conf_state(&group);
+        let known = if group.members.is_empty() {
+            &config.members
+        } else {
+            &group.members
         };
+        let heard = known.iter().map(|m| (m.replica.0, now)).collect();
+        let election_window = config.election_ticks(known);
+        let raft_config = raft_config(&config, election_window, applied);
         raft_config.validate()?;
-        let voters: Vec<ReplicaId> = config.members.iter().map(|m| m.replica).collect();
-        let store = LogStore::new(&voters, recovered);
+        let store = LogStore::new(conf, recovered);
         let logger = slog::Logger::root(slog::Discard, slog::o!());
-        let heard = voters.iter().map(|voter| (voter.0, now)).collect();
         let mut replica = Self {
             node: RawNode::new(&raft_config, store, &logger)?,
             config,
+            election_window,
             state,
             applied,
             submissions: VecDeque::new(),
             in_flight: VecDeque::new(),
             ready: None,
+            founding,
+            own_messages: Vec::new(),
             was_leader: false,
             serving_epoch: None,
             elections: Elections::default(),
@@ -185,12 +203,25 @@ impl Replica {
             hash_points: VecDeque::new(),
             hashes_ahead: VecDeque::new(),
             overflows: 0,
-            snapshot_asked_at: applied,
+            snapshots: Snapshots::after(applied),
             highest_time: UnixMicros(0),
             unproven,
+            formed_at,
+            first_generation: group.generation,
+            commit_rule: CommitRule::default(),
+            handover: Handovers::default(),
+            suspicion: None,
         };
         replica.draw_election_timeout();
         Ok(replica)
+    }
+
+    /// `raft` draws a new timeout with each change of epoch from a generator of the thread; ours
+    /// takes its place, so that the same seed leads to the same elections.
+    fn draw_election_timeout(&mut self) {
+        let epoch = self.node.raft.term;
+        let timeout = self.config.election_timeout(self.election_window, epoch);
+        self.node.raft.set_randomized_election_timeout(timeout);
     }
 
     /// One tick of the timers.
@@ -203,14 +234,10 @@ impl Replica {
         }
         self.node.tick();
         self.draw_election_timeout();
+        self.tick_suspicion();
+        self.tick_handover();
         self.observe(now);
-    }
-
-    /// `raft` draws a new timeout with each change of epoch from a generator of the thread; ours
-    /// takes its place, so that the same seed leads to the same elections.
-    fn draw_election_timeout(&mut self) {
-        let timeout = self.config.election_timeout(self.node.raft.term);
-        self.node.raft.set_randomized_election_timeout(timeout);
+        self.watch_sites(now);
     }
 
     /// A peer's message.
@@ -219,18 +246,21 @@ impl Replica {
     /// [`ReplicaError`] when the consensus library cannot go on. A message that is merely out of
     /// place is dropped.
     pub fn receive(&mut self, mut message: Message, now: UnixMicros) -> Result<(), ReplicaError> {
-        if message.to != self.config.replica.0
-            || !self.node.store().voters().contains(&message.from)
-        {
+        if message.to != self.config.replica.0 {
             return Ok(());
         }
         self.heard.insert(message.from, now);
         if mutants::is(Mutant::NoEpochFence) && message.term > 0 {
             message.term = message.term.max(self.node.raft.term);
         }
+        self.refuse_other_founding(&message)?;
+        let Some(message) = self.admit_joining(message) else {
+            return Ok(());
+        };
         let Some(message) = self.admit_unproven(message) else {
             return Ok(());
         };
+        let behind = self.is_behind_witness(&message);
         match self.node.step(message) {
             Ok(())
             | Err(
@@ -240,75 +270,13 @@ impl Replica {
             ) => {}
             Err(error) => return Err(error.into()),
         }
+        if behind {
+            self.stand_in()?;
+        }
         self.draw_election_timeout();
         self.observe(now);
+        self.release_when_recorded();
         Ok(())
-    }
-
-    /// What an unproven replica may take in. The consensus library relies on a voter to have what
-    /// it once confirmed; one that lost its disk must not be held to it, and must not vote.
-    fn admit_unproven(&mut self, mut message: Message) -> Option<Message> {
-        let Some(unproven) = &mut self.unproven else {
-            return Some(message);
-        };
-        let last = self.node.raft.raft_log.last_index();
-        match message.get_msg_type() {
-            MessageType::MsgRequestVote | MessageType::MsgRequestPreVote
-                if message.index > 0 || unproven.set_aside =>
-            {
-                return None;
-            }
-            // To be handed leadership is to ask for votes, too.
-            MessageType::MsgTimeoutNow => return None,
-            MessageType::MsgHeartbeat => {
-                unproven.goal = unproven.goal.max(message.commit);
-                if message.commit > last {
-                    message.commit = last;
-                    unproven.rebuild_from = Some(message.from);
-                }
-            }
-            MessageType::MsgAppend => unproven.goal = unproven.goal.max(message.commit),
-            _ => {}
-        }
-        Some(message)
-    }
-
-    /// The leader that must forget what this replica once confirmed, if there is one to be told.
-    pub fn take_rebuild_request(&mut self) -> Option<ReplicaId> {
-        let from = self.unproven.as_mut()?.rebuild_from.take()?;
-        Some(ReplicaId(from))
-    }
-
-    /// A peer says that it lost its disk: all is sent to it again.
-    pub fn rebuild(&mut self, peer: ReplicaId) {
-        if self.node.raft.state != StateRole::Leader {
-            return;
-        }
-        if let Some(progress) = self.node.raft.mut_prs().get_mut(peer.0)
-            && progress.state != ProgressState::Snapshot
-        {
-            progress.matched = 0;
-            progress.next_idx = 1;
-            progress.become_probe();
-        }
-    }
-
-    /// Whether it has just caught up with its group for the first time. Says so once; the journal
-    /// must then be told.
-    pub fn take_proof(&mut self) -> bool {
-        let Some(unproven) = self.unproven else {
-            return false;
-        };
-        let goal = unproven.goal.max(1);
-        let proven = self.applied >= goal && unproven.rebuild_from.is_none();
-        if proven {
-            self.unproven = None;
-            // Whom it voted for in this epoch it may have forgotten: it votes for no other.
-            if self.node.raft.vote == 0 {
-                self.node.raft.vote = self.node.raft.leader_id;
-            }
-        }
-        proven
     }
 
     /// Messages to a peer were dropped.
@@ -395,55 +363,21 @@ impl Replica {
         Ok(())
     }
 
-    /// Begins to hand leadership over. Whether it went is seen in the status.
-    ///
-    /// # Errors
-    /// [`TransferError`] naming what is missing.
-    pub fn transfer(&mut self, to: ReplicaId, now: UnixMicros) -> Result<(), TransferError> {
-        if self.node.raft.state != StateRole::Leader {
-            return Err(TransferError::NotLeader {
-                leader: ReplicaId(self.node.raft.leader_id),
-            });
-        }
-        if to == self.config.replica {
-            return Ok(());
-        }
-        let peers = self.peers(now);
-        let peer = peers
-            .iter()
-            .find(|peer| peer.replica == to)
-            .ok_or(TransferError::NoVoter { to })?;
-        if !peer.in_step() {
-            return Err(TransferError::NotReady {
-                to,
-                lag_entries: peer.lag_entries,
-                silent_ms: peer.silent_ms,
-                lag_entries_max: Peer::LAG_ENTRIES_MAX,
-                silent_ms_max: Peer::SILENT_MS_MAX,
-            });
-        }
-        self.node.transfer_leader(to.0);
-        Ok(())
-    }
-
-    /// The follower best suited to take over, for a leader that is about to stop: the most
-    /// preferred of those in step.
-    #[must_use]
-    pub fn successor(&self, now: UnixMicros) -> Option<ReplicaId> {
-        let in_step = self.peers(now).into_iter().filter(Peer::in_step);
-        in_step
-            .map(|peer| peer.replica)
-            .max_by_key(|replica| self.priority(*replica))
-    }
-
-    fn priority(&self, replica: ReplicaId) -> u32 {
-        let member = self.config.members.iter().find(|m| m.replica == replica);
-        member.map_or(0, |m| m.priority)
-    }
-
     /// What is to be done now; nothing when nothing changed.
     pub fn take_work(&mut self) -> Option<Work> {
-        if self.ready.is_some() || !self.node.has_ready() {
+        if self.ready.is_some() {
+            return None;
+        }
+        if let Some(founding) = self.founding.take() {
+            return Some(founding);
+        }
+        if !self.own_messages.is_empty() {
+            return Some(Work {
+                messages: std::mem::take(&mut self.own_messages),
+                ..Work::default()
+            });
+        }
+        if !self.node.has_ready() {
             return None;
         }
         let mut ready = self.node.ready();
@@ -490,6 +424,9 @@ impl Replica {
         }
         self.node.advance_apply_to(self.applied);
         self.observe(now);
+        self.align_commit_rule(now);
+        self.release_when_recorded();
+        self.leave_joint(now)?;
         let leads = self.node.raft.state == StateRole::Leader;
         if self.was_leader && !leads {
             outcome.leadership_lost = true;
@@ -506,13 +443,20 @@ impl Replica {
         let (index, epoch) = (snapshot.get_metadata().index, snapshot.get_metadata().term);
         self.state = State::restore(&snapshot.data)?;
         self.applied = index;
-        self.snapshot_asked_at = index;
+        self.formed_at = index;
+        let group = self.state.group();
+        self.commit_rule.group_changed(group, LogIndex(index));
+        self.snapshots = Snapshots::after(index);
         self.hash_points.clear();
-        self.node.mut_store().install(SavedSnapshot {
-            index: LogIndex(index),
-            epoch: Epoch(epoch),
-            state: snapshot.data.clone(),
-        });
+        let conf = membership::conf_state(self.state.group());
+        self.node.mut_store().install(
+            SavedSnapshot {
+                index: LogIndex(index),
+                epoch: Epoch(epoch),
+                state: snapshot.data.clone(),
+            },
+            conf,
+        );
         Ok(())
     }
 
@@ -523,12 +467,17 @@ impl Replica {
         outcome: &mut Outcome,
     ) -> Result<(), ReplicaError> {
         let index = LogIndex(entry.index);
-        if entry.get_entry_type() != EntryType::EntryNormal {
-            return Err(ReplicaError::Membership { index });
-        }
         let flight = self.take_flight(&entry);
-        if !entry.data.is_empty() {
-            self.apply_batch(&entry, flight, now, outcome)?;
+        if entry.get_entry_type() != EntryType::EntryNormal {
+            let unreadable = |detail: String| ReplicaError::Membership { index, detail };
+            let (change, batch) =
+                membership::batch_of(&entry.data).map_err(|e| unreadable(e.to_string()))?;
+            self.apply_batch(&entry, &batch, flight, now, outcome)?;
+            if entry.index > self.formed_at {
+                self.node.apply_conf_change(&change)?;
+            }
+        } else if !entry.data.is_empty() {
+            self.apply_batch(&entry, &entry.data, flight, now, outcome)?;
         }
         self.applied = entry.index;
         if entry.index.is_multiple_of(HASH_POINT_ENTRIES) {
@@ -539,11 +488,14 @@ impl Replica {
             self.hash_points.truncate(HASH_POINTS_KEPT);
             self.compare_hashes_ahead()?;
         }
+        self.handover.applied(entry.term, now);
         let leads = self.node.raft.state == StateRole::Leader;
         if leads && entry.term == self.node.raft.term && self.serving_epoch != Some(entry.term) {
             self.serving_epoch = Some(entry.term);
-            self.elections.served(Epoch(entry.term), now);
-            outcome.began_serving = true;
+            if self.serving() {
+                self.elections.served(Epoch(entry.term), now);
+                outcome.began_serving = true;
+            }
         }
         Ok(())
     }
@@ -551,19 +503,19 @@ impl Replica {
     fn apply_batch(
         &mut self,
         entry: &Entry,
+        bytes: &[u8],
         flight: Option<Flight>,
         now: UnixMicros,
         outcome: &mut Outcome,
     ) -> Result<(), ReplicaError> {
         let index = LogIndex(entry.index);
-        let batch =
-            decode_batch(&entry.data).map_err(|source| ReplicaError::Entry { index, source })?;
+        let batch = decode_batch(bytes).map_err(|source| ReplicaError::Entry { index, source })?;
         let context = EntryContext {
             epoch: Epoch(entry.term),
             index,
             leader_time: batch.leader_time,
         };
-        self.state.begin_entry(context, &entry.data)?;
+        self.state.begin_entry(context, bytes)?;
         self.highest_time = self.highest_time.max(batch.leader_time);
         let answers = self.serving() && entry.term == self.node.raft.term;
         outcome
@@ -573,6 +525,9 @@ impl Replica {
         for command in &batch.commands {
             let mut events = Vec::new();
             self.state.apply(context, command, &mut events);
+            if matches!(command, Command::Control(Control::Group(_))) {
+                self.commit_rule.group_changed(self.state.group(), index);
+            }
             if answers && matches!(command, Command::Client(_)) && accepted(&events) {
                 self.elections.ordered(context.epoch, now);
             }
@@ -639,34 +594,14 @@ impl Replica {
         self.hash_points.front().copied()
     }
 
-    /// The state up to now, when it is time to save it. The same is not given twice.
-    ///
-    /// # Errors
-    /// [`ReplicaError`] when the state cannot be written.
-    pub fn snapshot_due(&mut self) -> Result<Option<SavedSnapshot>, ReplicaError> {
-        if self.applied < self.snapshot_asked_at + self.config.snapshot_every_entries {
-            return Ok(None);
-        }
-        self.snapshot_asked_at = self.applied;
-        let epoch = self.node.raft.raft_log.term(self.applied)?;
-        Ok(Some(SavedSnapshot {
-            index: LogIndex(self.applied),
-            epoch: Epoch(epoch),
-            state: self.state.snapshot()?,
-        }))
-    }
-
-    /// A snapshot is on disk: entries that it covers may leave the memory.
-    pub fn snapshot_saved(&mut self, snapshot: SavedSnapshot) {
-        if snapshot.index.0 > self.node.store().snapshot_index() {
-            let retain = self.config.retain_entries;
-            self.node.mut_store().compact(snapshot, retain);
-        }
-    }
-
     /// Whether it leads, has applied its opening entry, and so all before it.
     #[must_use]
     pub fn serving(&self) -> bool {
+        self.opened() && !self.is_witness()
+    }
+
+    /// Whether it leads and has applied its opening entry.
+    pub(crate) fn opened(&self) -> bool {
         self.node.raft.state == StateRole::Leader && self.serving_epoch == Some(self.node.raft.term)
     }
 
@@ -680,6 +615,12 @@ impl Replica {
     #[must_use]
     pub fn commit_index(&self) -> LogIndex {
         LogIndex(self.node.raft.raft_log.committed)
+    }
+
+    /// The last entry that is on its disk.
+    #[must_use]
+    pub fn persisted_index(&self) -> LogIndex {
+        LogIndex(self.node.store().persisted_index())
     }
 
     /// Whether its disk was empty once and it has not caught up with its group since.
@@ -697,6 +638,19 @@ impl Replica {
         let entries = store.entries(low, high.max(low), None, context);
         let entries = entries.unwrap_or_default();
         entries.iter().map(store::from_raft).collect()
+    }
+
+    /// The generation of its group; 0 for a replica that joins and has not been told.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        // What the disk held at the start is not applied at once.
+        self.first_generation.max(self.state.group().generation)
+    }
+
+    /// The last entry that changed the group, as far as it was applied since the start.
+    #[must_use]
+    pub fn group_changed_at(&self) -> LogIndex {
+        self.commit_rule.changed_at()
     }
 
     /// The replicated state.
@@ -728,61 +682,64 @@ impl Replica {
         ReplicaId(self.node.raft.leader_id)
     }
 
-    /// All that it knows of itself and its group.
-    #[must_use]
-    pub fn status(&self, now: UnixMicros) -> Status {
-        let raft = &self.node.raft;
-        let peers = self.peers(now);
-        let leads = raft.state == StateRole::Leader;
-        Status {
-            role: self.role(),
-            epoch: self.epoch(),
-            leader: self.leader(),
-            serving: self.serving(),
-            last_index: LogIndex(raft.raft_log.last_index()),
-            commit_index: LogIndex(raft.raft_log.committed),
-            applied_index: LogIndex(self.applied),
-            last_seq: self.state.last_seq(),
-            history_hash: self.state.history_hash().to_bytes(),
-            hash_points: self.hash_points.iter().copied().collect(),
-            all_voters_in_step: leads && peers.iter().all(Peer::in_step),
-            peers,
-            elections: self.elections.recent(),
-            counters: self.state.counters().clone(),
-            overflows: self.overflows,
-            maintenance: self.state.maintenance().cloned(),
-            now,
-        }
-    }
-
     /// The last command applied.
     #[must_use]
     pub fn last_seq(&self) -> LogSeq {
         self.state.last_seq()
     }
 
-    fn peers(&self, now: UnixMicros) -> Vec<Peer> {
-        let raft = &self.node.raft;
-        if raft.state != StateRole::Leader {
-            return Vec::new();
-        }
-        let last = raft.raft_log.last_index();
-        let others = raft.prs().iter().filter(|(id, _)| **id != raft.id);
-        let mut peers: Vec<Peer> = others
-            .map(|(id, progress)| Peer {
-                replica: ReplicaId(*id),
-                matched_index: LogIndex(progress.matched),
-                lag_entries: last.saturating_sub(progress.matched),
-                silent_ms: now.0.saturating_sub(self.heard.get(id).map_or(0, |t| t.0)) / 1_000,
-            })
-            .collect();
-        peers.sort_by_key(|peer| peer.replica);
-        peers
-    }
-
-    fn observe(&mut self, now: UnixMicros) {
+    pub(crate) fn observe(&mut self, now: UnixMicros) {
         self.elections
             .observe(self.role(), self.epoch(), self.leader(), now);
+    }
+}
+
+/// The group's first entry, when this disk is the first to hear of it.
+fn found(config: &Config, recovered: &mut Recovered) -> Result<Option<Work>, ReplicaError> {
+    let empty = recovered.last_index().0 == 0 && recovered.hard_state == HardState::default();
+    if config.joins || !empty {
+        return Ok(None);
+    }
+    let change = GroupChange::Found {
+        members: config.members.clone(),
+        policy: config.policy,
+    };
+    // The same bytes on every founder's disk, so none of them needs the others to begin.
+    let index = LogIndex(1);
+    let data = membership::batch_with(change, UnixMicros(0))
+        .map_err(|source| ReplicaError::Entry { index, source })?;
+    let epoch = Epoch(1);
+    let entry = LogEntry { index, epoch, data };
+    let hard_state = HardState {
+        epoch,
+        vote: ReplicaId(0),
+        commit: index,
+    };
+    recovered.entries.push_back(entry.clone());
+    recovered.hard_state = hard_state;
+    Ok(Some(Work {
+        entries: vec![entry],
+        hard_state: Some(hard_state),
+        sync: true,
+        ..Work::default()
+    }))
+}
+
+fn raft_config(config: &Config, window: (usize, usize), applied: u64) -> raft::Config {
+    let (min_election_tick, max_election_tick) = window;
+    raft::Config {
+        id: config.replica.0,
+        election_tick: config.lease_ticks(),
+        heartbeat_tick: config.ticks(config.heartbeat_ms),
+        min_election_tick,
+        max_election_tick,
+        applied,
+        max_size_per_msg: MESSAGE_BYTES_MAX,
+        max_inflight_msgs: MESSAGES_IN_FLIGHT_MAX,
+        max_committed_size_per_ready: COMMITTED_BYTES_MAX,
+        check_quorum: true,
+        pre_vote: !mutants::is(Mutant::NoPreVote),
+        ..raft::Config::default()
     }
 }
 
@@ -798,6 +755,6 @@ fn accepted(events: &[Event]) -> bool {
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

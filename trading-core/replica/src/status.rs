@@ -1,7 +1,8 @@
 //! What a replica knows of itself and its group.
 
-use crate::Election;
-use engine::Counters;
+use crate::{Election, Handover, Replica, SnapshotStatus};
+use engine::{Counters, Group};
+use raft::StateRole;
 use types::{Epoch, LogIndex, LogSeq, MaintenanceLease, ReplicaId, UnixMicros};
 
 /// A replica's part in its group.
@@ -27,7 +28,7 @@ pub struct HashPoint {
     pub hash: [u8; 8],
 }
 
-/// A voter as the leader sees it.
+/// Another member as the leader sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// The voter.
@@ -38,6 +39,8 @@ pub struct Peer {
     pub lag_entries: u64,
     /// Time since it was heard, in milliseconds.
     pub silent_ms: u64,
+    /// It receives the log and does not vote yet.
+    pub learner: bool,
 }
 
 impl Peer {
@@ -88,6 +91,45 @@ pub struct Status {
     pub maintenance: Option<MaintenanceLease>,
     /// Every voter is in step (leader only): the loss of any one center loses nothing.
     pub all_voters_in_step: bool,
+    /// Members, policy and protection as of the last entry applied.
+    pub group: Group,
+    /// What became of its snapshots.
+    pub snapshots: SnapshotStatus,
+    /// The last time that it handed leadership over.
+    pub handover: Option<Handover>,
     /// When this was true.
     pub now: UnixMicros,
+}
+
+impl Replica {
+    /// All that it knows of itself and its group.
+    #[must_use]
+    pub fn status(&self, now: UnixMicros) -> Status {
+        let raft = &self.node.raft;
+        let peers = self.peers(now);
+        let leads = raft.state == StateRole::Leader;
+        Status {
+            role: self.role(),
+            epoch: self.epoch(),
+            leader: self.leader(),
+            serving: self.serving(),
+            last_index: LogIndex(raft.raft_log.last_index()),
+            commit_index: LogIndex(raft.raft_log.committed),
+            applied_index: LogIndex(self.applied),
+            last_seq: self.state.last_seq(),
+            history_hash: self.state.history_hash().to_bytes(),
+            hash_points: self.hash_points.iter().copied().collect(),
+            all_voters_in_step: leads
+                && peers.iter().filter(|peer| !peer.learner).all(Peer::in_step),
+            peers,
+            elections: self.elections.recent(),
+            counters: self.state.counters().clone(),
+            overflows: self.overflows,
+            maintenance: self.state.maintenance().cloned(),
+            group: self.state.group().clone(),
+            snapshots: self.snapshots.status(),
+            handover: self.handover.last,
+            now,
+        }
+    }
 }

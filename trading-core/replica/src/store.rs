@@ -1,27 +1,36 @@
 //! The log as the consensus library reads it: recent entries in memory, the rest on disk.
 
+use crate::membership;
 use journal::{HardState, LogEntry, Recovered, SavedSnapshot};
-use raft::eraftpb::{ConfState, Entry, HardState as RaftHardState, Snapshot};
+use prost_of_raft::Message as _;
+use raft::eraftpb::{ConfState, Entry, EntryType, HardState as RaftHardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use types::{Epoch, LogIndex, ReplicaId};
 
 pub(crate) struct LogStore {
-    voters: ConfState,
+    /// Who belonged to the group when the log in memory began.
+    initial_conf: ConfState,
     initial: RaftHardState,
     /// The entry before the first in memory: index and epoch.
     base: (u64, u64),
     entries: VecDeque<Entry>,
     snapshot: Option<SavedSnapshot>,
+    /// Who belonged to the group at the snapshot.
+    snapshot_conf: ConfState,
+    /// A follower waits for a snapshot up to here at least.
+    wanted: Cell<u64>,
 }
 
 impl LogStore {
-    pub(crate) fn new(voters: &[ReplicaId], recovered: Recovered) -> Self {
+    /// `conf` is the group at the snapshot, or at its founding where there is none.
+    pub(crate) fn new(conf: ConfState, recovered: Recovered) -> Self {
         let entries: VecDeque<Entry> = recovered.entries.into_iter().map(to_raft).collect();
         let snapshot = recovered.snapshot;
         let after = snapshot.as_ref().map_or((0, 0), |s| (s.index.0, s.epoch.0));
         let mut store = Self {
-            voters: (voters.iter().map(|v| v.0), std::iter::empty()).into(),
+            initial_conf: conf.clone(),
             initial: RaftHardState {
                 term: recovered.hard_state.epoch.0,
                 vote: recovered.hard_state.vote.0,
@@ -30,6 +39,8 @@ impl LogStore {
             base: after,
             entries,
             snapshot,
+            snapshot_conf: conf,
+            wanted: Cell::new(0),
         };
         // Entries from before the snapshot serve followers that lag, but the first of them is only
         // known by what it follows: it becomes the base.
@@ -52,15 +63,16 @@ impl LogStore {
     }
 
     /// Begins anew after a peer's snapshot.
-    pub(crate) fn install(&mut self, snapshot: SavedSnapshot) {
+    pub(crate) fn install(&mut self, snapshot: SavedSnapshot, conf: ConfState) {
         self.base = (snapshot.index.0, snapshot.epoch.0);
         self.entries.clear();
         self.snapshot = Some(snapshot);
+        self.snapshot_conf = conf;
     }
 
     /// Takes a saved snapshot and lets go of entries that it covers, but for the last `retain`.
-    pub(crate) fn compact(&mut self, snapshot: SavedSnapshot, retain: u64) {
-        let last = self.base.0 + self.entries.len() as u64;
+    pub(crate) fn compact(&mut self, snapshot: SavedSnapshot, conf: ConfState, retain: u64) {
+        let last = self.persisted_index();
         let until = snapshot.index.0.min(last.saturating_sub(retain));
         while self.base.0 < until {
             match self.entries.pop_front() {
@@ -69,10 +81,22 @@ impl LogStore {
             }
         }
         self.snapshot = Some(snapshot);
+        self.snapshot_conf = conf;
     }
 
-    pub(crate) fn voters(&self) -> &[u64] {
-        &self.voters.voters
+    /// The entry that a follower's snapshot must reach, if one waits for a newer than there is.
+    pub(crate) fn wanted_snapshot(&self) -> Option<u64> {
+        let wanted = self.wanted.get();
+        (wanted > self.snapshot_index()).then_some(wanted)
+    }
+
+    /// The founding of the group, while the log in memory still begins with it.
+    pub(crate) fn founding(&self) -> Option<&Entry> {
+        self.entries.front().filter(|entry| entry.index == 1)
+    }
+
+    pub(crate) fn persisted_index(&self) -> u64 {
+        self.base.0 + self.entries.len() as u64
     }
 
     pub(crate) fn snapshot_index(&self) -> u64 {
@@ -82,7 +106,10 @@ impl LogStore {
 
 impl Storage for LogStore {
     fn initial_state(&self) -> raft::Result<RaftState> {
-        Ok(RaftState::new(self.initial.clone(), self.voters.clone()))
+        Ok(RaftState::new(
+            self.initial.clone(),
+            self.initial_conf.clone(),
+        ))
     }
 
     fn entries(
@@ -131,17 +158,17 @@ impl Storage for LogStore {
     }
 
     fn last_index(&self) -> raft::Result<u64> {
-        Ok(self.base.0 + self.entries.len() as u64)
+        Ok(self.persisted_index())
     }
 
     fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
         let saved = self.snapshot.as_ref();
-        let saved =
-            saved
-                .filter(|saved| saved.index.0 >= request_index)
-                .ok_or(raft::Error::Store(
-                    StorageError::SnapshotTemporarilyUnavailable,
-                ))?;
+        let saved = saved
+            .filter(|saved| saved.index.0 >= request_index)
+            .ok_or_else(|| {
+                self.wanted.set(self.wanted.get().max(request_index.max(1)));
+                raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable)
+            })?;
         let mut snapshot = Snapshot {
             data: saved.state.clone(),
             ..Snapshot::default()
@@ -149,25 +176,41 @@ impl Storage for LogStore {
         let metadata = snapshot.metadata.get_or_insert_default();
         metadata.index = saved.index.0;
         metadata.term = saved.epoch.0;
-        metadata.conf_state = Some(self.voters.clone());
+        metadata.conf_state = Some(self.snapshot_conf.clone());
         Ok(snapshot)
     }
 }
 
+/// A journal's entry as the consensus library has it: one that changes the membership is more than
+/// its batch there.
 pub(crate) fn to_raft(entry: LogEntry) -> Entry {
-    Entry {
+    let mut raft = Entry {
         index: entry.index.0,
         term: entry.epoch.0,
-        data: entry.data,
         ..Entry::default()
+    };
+    match membership::step_of(&entry.data) {
+        Some(step) => {
+            raft.set_entry_type(EntryType::EntryConfChangeV2);
+            raft.data = membership::conf_change(&step, entry.data).encode_to_vec();
+        }
+        None => raft.data = entry.data,
     }
+    raft
 }
 
+/// The consensus library's entry as the journal keeps it: its batch.
 pub(crate) fn from_raft(entry: &Entry) -> LogEntry {
+    let data = match entry.get_entry_type() {
+        EntryType::EntryNormal => entry.data.clone(),
+        // What cannot be read is kept as it is: it is refused when it is applied.
+        _ => membership::batch_of(&entry.data)
+            .map_or_else(|_| entry.data.clone(), |(_, batch)| batch),
+    };
     LogEntry {
         index: LogIndex(entry.index),
         epoch: Epoch(entry.term),
-        data: entry.data.clone(),
+        data,
     }
 }
 

@@ -5,13 +5,13 @@
 
 use journal::{HardState, LogEntry, Recovered, SavedSnapshot};
 use replica::{
-    Applied, Config, HashPoint, Member, Message, Replica, ReplicaError, Role, SubmitError, Ticket,
-    TransferError, decode_message, encode_message,
+    Applied, Config, HashPoint, MembershipChange, MembershipError, Message, Replica, ReplicaError,
+    Role, SubmitError, Ticket, TransferError, decode_message, encode_message,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{
-    AccountId, Command, Control, Event, LogIndex, Logon, Money, OutSeq, ReplicaId, SessionId,
-    UnixMicros,
+    AccountId, CenterName, Command, CommitPolicy, Control, Event, GroupChange, LogIndex, Logon,
+    Member, MemberAddress, MemberDuty, MemberRole, Money, OutSeq, ReplicaId, SessionId, UnixMicros,
 };
 
 const TICK_MS: u32 = 10;
@@ -55,12 +55,42 @@ struct Group {
     disks: BTreeMap<u64, Disk>,
     wires: VecDeque<Vec<u8>>,
     cut: BTreeSet<u64>,
+    /// Ways on which nothing gets through.
+    blocked: BTreeSet<(u64, u64)>,
     /// Replicas whose disk holds writes back.
     stuck: BTreeSet<u64>,
     applied: BTreeMap<u64, Vec<Applied>>,
+    founders: Vec<Member>,
+    policy: CommitPolicy,
     snapshot_every_entries: u64,
     now_ms: u64,
     tickets: u64,
+}
+
+fn member(id: u64, center: &str) -> Member {
+    Member {
+        replica: ReplicaId(id),
+        center: CenterName::new(center).unwrap(),
+        site: center[..1].to_uppercase(),
+        role: MemberRole::Voter,
+        duty: if center == "w" {
+            MemberDuty::Witness
+        } else {
+            MemberDuty::Data
+        },
+        priority: 10 - id as u32,
+        address: None,
+    }
+}
+
+fn newcomer(id: u64, center: &str) -> Member {
+    Member {
+        address: Some(MemberAddress {
+            replication: format!("{center}:1"),
+            orders: format!("{center}:2"),
+        }),
+        ..member(id, center)
+    }
 }
 
 impl Group {
@@ -69,18 +99,38 @@ impl Group {
     }
 
     fn with_snapshots(snapshot_every_entries: u64) -> Self {
+        Self::of(
+            &["a1", "a2", "b1"],
+            CommitPolicy::Metro,
+            snapshot_every_entries,
+        )
+    }
+
+    fn site_safe(centers: &[&str]) -> Self {
+        let policy = CommitPolicy::SiteSafe {
+            degrade_after_ms: 500,
+        };
+        Self::of(centers, policy, 1_000_000)
+    }
+
+    fn of(centers: &[&str], policy: CommitPolicy, snapshot_every_entries: u64) -> Self {
+        let founders: Vec<Member> = (1..).zip(centers).map(|(id, c)| member(id, c)).collect();
+        let ids: Vec<u64> = founders.iter().map(|m| m.replica.0).collect();
         let mut group = Self {
             replicas: BTreeMap::new(),
-            disks: (1..=3).map(|id| (id, Disk::empty())).collect(),
+            disks: ids.iter().map(|id| (*id, Disk::empty())).collect(),
             wires: VecDeque::new(),
             cut: BTreeSet::new(),
+            blocked: BTreeSet::new(),
             stuck: BTreeSet::new(),
             applied: BTreeMap::new(),
+            founders,
+            policy,
             snapshot_every_entries,
             now_ms: 1_000,
             tickets: 0,
         };
-        (1..=3).for_each(|id| group.start(id));
+        ids.iter().for_each(|id| group.start(*id));
         group
     }
 
@@ -89,14 +139,12 @@ impl Group {
     }
 
     fn start(&mut self, id: u64) {
+        let joins = self.founders.iter().all(|m| m.replica.0 != id);
         let config = Config {
             replica: ReplicaId(id),
-            members: (1..=3)
-                .map(|id| Member {
-                    replica: ReplicaId(id),
-                    priority: 4 - id as u32,
-                })
-                .collect(),
+            members: self.founders.clone(),
+            policy: self.policy,
+            joins,
             tick_ms: TICK_MS,
             heartbeat_ms: 50,
             election_timeout_ms_min: 200,
@@ -105,7 +153,8 @@ impl Group {
             retain_entries: 5,
             snapshot_every_entries: self.snapshot_every_entries,
         };
-        let recovered = self.disks[&id].recovered.clone();
+        let disk = self.disks.entry(id).or_insert_with(Disk::empty);
+        let recovered = disk.recovered.clone();
         let replica = Replica::new(config, recovered, self.now()).unwrap();
         self.replicas.insert(id, replica);
     }
@@ -137,12 +186,17 @@ impl Group {
                         .extend(outcome.messages.iter().map(encode_message));
                     self.applied.entry(*id).or_default().extend(outcome.applied);
                 }
-                if let Some(snapshot) = replica.snapshot_due().unwrap() {
-                    self.disks.get_mut(id).unwrap().recovered.snapshot = Some(snapshot.clone());
+                if let Some(task) = replica.snapshot_due().unwrap() {
+                    let recovered = &mut self.disks.get_mut(id).unwrap().recovered;
+                    let entries = recovered.entries.iter().cloned().map(Ok::<_, ReplicaError>);
+                    let snapshot = task.build(recovered.snapshot.as_ref(), entries).unwrap();
+                    task.verify(&snapshot).unwrap();
+                    recovered.snapshot = Some(snapshot.clone());
                     replica.snapshot_saved(snapshot);
                 }
             }
-            for id in 1..=3 {
+            let ids: Vec<u64> = self.replicas.keys().copied().collect();
+            for id in ids {
                 let Some(replica) = self.replicas.get_mut(&id) else {
                     continue;
                 };
@@ -158,7 +212,8 @@ impl Group {
             while let Some(bytes) = self.wires.pop_front() {
                 busy = true;
                 let message: Message = decode_message(&bytes).unwrap();
-                if self.cut.contains(&message.from) || self.cut.contains(&message.to) {
+                let cut = self.cut.contains(&message.from) || self.cut.contains(&message.to);
+                if cut || self.blocked.contains(&(message.from, message.to)) {
                     continue;
                 }
                 if let Some(replica) = self.replicas.get_mut(&message.to) {
@@ -205,6 +260,22 @@ impl Group {
             }
         }
         panic!("no leader within 5 s");
+    }
+
+    fn change(&mut self, at: u64, change: MembershipChange) -> Result<(), MembershipError> {
+        let now = self.now();
+        let replica = self.replicas.get_mut(&at).unwrap();
+        replica.change_membership(None, change, now)
+    }
+
+    fn voters(&self, id: u64) -> Vec<u64> {
+        let group = self.replicas[&id].state().group();
+        group.voters().map(|member| member.replica.0).collect()
+    }
+
+    fn degraded(&self, id: u64) -> bool {
+        let level = self.replicas[&id].state().group().protection.level;
+        level != engine::ProtectionLevel::Full
     }
 
     fn open_account(&mut self, at: u64, account: u64) -> Ticket {
@@ -500,4 +571,304 @@ fn a_group_whose_logs_were_set_aside_is_not_founded_anew() {
     [1, 2].iter().for_each(|id| group.start(*id));
     group.run_ms(5_000);
     assert_eq!(group.leaders(), []);
+}
+
+#[test]
+fn under_site_safe_an_answer_waits_for_the_other_site() {
+    let mut group = Group::site_safe(&["a1", "a2", "b1"]);
+    let leader = group.elect();
+    group.stuck.insert(3);
+    let waits = group.open_account(leader, 7);
+    group.run_ms(300);
+    assert!(!group.answered(leader, waits));
+    group.stuck.clear();
+    group.run_ms(100);
+    assert!(group.answered(leader, waits));
+    assert!(group.replicas[&3].state().account(AccountId(7)).is_some());
+    assert!(!group.degraded(leader));
+}
+
+#[test]
+fn a_lost_site_degrades_the_policy_by_a_record_and_recovers_by_another() {
+    let mut group = Group::site_safe(&["a1", "a2", "b1"]);
+    let leader = group.elect();
+    group.run_ms(200);
+    let confirmed = group.replicas[&3].status(group.now()).last_index;
+    group.cut.insert(3);
+    let waits = group.open_account(leader, 7);
+    group.run_ms(400);
+    assert!(!group.answered(leader, waits));
+    group.run_ms(300);
+    assert!(group.answered(leader, waits));
+    // Replicated, not the leader's opinion, and it says up to where all is safe.
+    for id in [1, 2] {
+        assert!(group.degraded(id), "{id}");
+        let protection = group.replicas[&id].state().group().protection;
+        assert!(matches!(
+            protection.level,
+            engine::ProtectionLevel::Degraded { confirmed: at, waited_ms } if at == confirmed && waited_ms > 500
+        ));
+    }
+    group.cut.clear();
+    group.run_ms(3_000);
+    assert!((1..=3).all(|id| !group.degraded(id)));
+    group.stuck.insert(3);
+    let waits = group.open_account(leader, 8);
+    group.run_ms(300);
+    assert!(!group.answered(leader, waits));
+}
+
+#[test]
+fn a_new_leader_of_a_degraded_group_does_not_wait_for_the_lost_site() {
+    let mut group = Group::site_safe(&["a1", "a2", "b1", "a3", "a4"]);
+    let old = group.elect();
+    group.cut = BTreeSet::from([3]);
+    group.run_ms(1_000);
+    assert!(group.degraded(old));
+    group.kill(old);
+    let new = group.elect();
+    let ticket = group.open_account(new, 7);
+    group.run_ms(50);
+    assert!(group.answered(new, ticket));
+}
+
+#[test]
+fn the_policy_is_changed_by_a_record_of_the_log() {
+    let mut group = Group::new();
+    let leader = group.elect();
+    let policy = CommitPolicy::SiteSafe {
+        degrade_after_ms: 60_000,
+    };
+    let command = Command::Control(Control::Group(GroupChange::Policy(policy)));
+    let replica = group.replicas.get_mut(&leader).unwrap();
+    replica.submit(None, command).unwrap();
+    group.run_ms(100);
+    assert!((1..=3).all(|id| group.replicas[&id].state().group().policy == policy));
+    group.stuck.insert(3);
+    let waits = group.open_account(leader, 7);
+    group.run_ms(300);
+    assert!(!group.answered(leader, waits));
+}
+
+/// Two centers of site A, two replicas in b1 and a witness: what the loss of site A leaves.
+#[test]
+fn the_loss_of_a_site_is_survived_although_only_the_witness_has_the_newest_entries() {
+    let mut group = Group::site_safe(&["a1", "a2", "b1", "b1", "w"]);
+    let leader = group.elect();
+    assert_eq!(leader, 1);
+    // Site B is a moment behind: the commit stands on site A and the witness.
+    group.blocked = [(1, 3), (1, 4)].into();
+    let ticket = group.open_account(leader, 7);
+    group.settle();
+    assert!(group.answered(leader, ticket));
+    assert!(group.replicas[&3].state().account(AccountId(7)).is_none());
+    group.kill(1);
+    group.kill(2);
+    group.blocked.clear();
+    let mut served_by_witness = false;
+    for _ in 0..300 {
+        group.run_ms(10);
+        served_by_witness |= group.replicas[&5].serving();
+    }
+    assert!(!served_by_witness);
+    let new = group.elect();
+    assert!(matches!(new, 3 | 4));
+    assert!(group.replicas[&new].state().account(AccountId(7)).is_some());
+    let ticket = group.open_account(new, 8);
+    group.run_ms(2_000);
+    assert!(group.answered(new, ticket));
+    let refused = {
+        let now = group.now();
+        let leader = group.replicas.get_mut(&new).unwrap();
+        leader.transfer(ReplicaId(5), now)
+    };
+    assert!(matches!(refused, Err(TransferError::Witness { .. })));
+}
+
+#[test]
+fn a_learner_catches_up_by_snapshot_and_then_votes() {
+    let mut group = Group::with_snapshots(1_000_000);
+    let leader = group.elect();
+    for account in 1..=30 {
+        group.open_account(leader, account);
+        group.settle();
+    }
+    group
+        .change(leader, MembershipChange::AddLearner(newcomer(4, "c1")))
+        .unwrap();
+    group.run_ms(300);
+    let promote = MembershipChange::Promote(ReplicaId(4));
+    let refused = group.change(leader, promote.clone());
+    assert!(
+        matches!(refused, Err(MembershipError::NotCaughtUp { .. })),
+        "{refused:?}"
+    );
+    group.start(4);
+    group.run_ms(1_000);
+    assert!(group.disks[&4].recovered.snapshot.is_some());
+    assert_eq!(group.hash(4), group.hash(leader));
+    assert_eq!(group.voters(leader), [1, 2, 3]);
+    group.change(leader, promote).unwrap();
+    group.run_ms(200);
+    assert!((1..=4).all(|id| group.voters(id) == [1, 2, 3, 4]));
+    // Its vote counts: with one of the others gone as well, two of four are too few.
+    group.cut = BTreeSet::from([2, 4]);
+    let waits = group.open_account(leader, 99);
+    group.run_ms(100);
+    assert!(!group.answered(leader, waits));
+}
+
+#[test]
+fn a_replica_is_replaced_in_one_step_and_the_disk_says_who_belongs() {
+    let mut group = Group::with_snapshots(20);
+    let leader = group.elect();
+    let add = MembershipChange::AddLearner(newcomer(4, "b1"));
+    group.change(leader, add).unwrap();
+    group.start(4);
+    group.run_ms(500);
+    let replace = MembershipChange::Replace {
+        old: ReplicaId(3),
+        new: ReplicaId(4),
+    };
+    group.change(leader, replace).unwrap();
+    group.run_ms(500);
+    assert!([1, 2, 4].iter().all(|id| group.voters(*id) == [1, 2, 4]));
+    assert!(group.replicas[&leader].state().group().outgoing.is_empty());
+    group.kill(3);
+    for account in 1..=50 {
+        group.open_account(leader, account);
+        group.settle();
+    }
+    // All start again, with the configuration files of the beginning.
+    [1, 2, 4].iter().for_each(|id| group.kill(*id));
+    [1, 2, 4].iter().for_each(|id| group.start(*id));
+    let leader = group.elect();
+    assert_eq!(group.voters(leader), [1, 2, 4]);
+    group.kill(leader);
+    let new = group.elect();
+    assert_ne!(new, leader);
+}
+
+#[test]
+fn whoever_leads_ends_a_replacement_that_a_crash_interrupted() {
+    let mut group = Group::new();
+    let leader = group.elect();
+    let add = MembershipChange::AddLearner(newcomer(4, "b1"));
+    group.change(leader, add).unwrap();
+    group.start(4);
+    group.run_ms(500);
+    let replace = MembershipChange::Replace {
+        old: ReplicaId(3),
+        new: ReplicaId(4),
+    };
+    group.change(leader, replace).unwrap();
+    // The first half goes out; the leader falls before it hears that it was taken in.
+    let work = group
+        .replicas
+        .get_mut(&leader)
+        .unwrap()
+        .take_work()
+        .unwrap();
+    group.wires.extend(work.messages.iter().map(encode_message));
+    group.kill(leader);
+    group.settle();
+    let new = group.elect();
+    group.run_ms(1_000);
+    let state = group.replicas[&new].state().group();
+    assert!(state.outgoing.is_empty());
+    assert_eq!(group.voters(new), [1, 2, 4]);
+}
+
+#[test]
+fn one_change_at_a_time() {
+    let mut group = Group::new();
+    let leader = group.elect();
+    let add = |id| MembershipChange::AddLearner(newcomer(id, "c1"));
+    group.change(leader, add(4)).unwrap();
+    let refused = group.change(leader, add(5));
+    assert!(matches!(refused, Err(MembershipError::Busy { .. })));
+    group.run_ms(100);
+    let refused = group.change(leader, add(5));
+    assert!(matches!(refused, Err(MembershipError::Busy { .. })));
+    group
+        .change(leader, MembershipChange::Remove(ReplicaId(4)))
+        .unwrap();
+    group.run_ms(100);
+    group.change(leader, add(5)).unwrap();
+    let refused = group.change(2, add(6));
+    assert!(matches!(refused, Err(MembershipError::NotLeader { .. })));
+}
+
+#[test]
+fn a_dead_process_is_missed_before_its_silence_is_over() {
+    let mut group = Group::new();
+    let old = group.elect();
+    group.run_ms(100);
+    let died_at = group.now_ms;
+    group.kill(old);
+    for replica in group.replicas.values_mut() {
+        replica.suspect(ReplicaId(old));
+    }
+    while group.leaders().is_empty() {
+        group.run_ms(10);
+        assert!(group.now_ms < died_at + 150, "no sooner than by silence");
+    }
+    assert_eq!(group.leaders(), [2]);
+}
+
+#[test]
+fn a_false_alarm_about_the_leader_does_no_harm() {
+    let mut group = Group::new();
+    let leader = group.elect();
+    let epoch = group.replicas[&leader].epoch();
+    for id in [2, 3].into_iter().cycle().take(20) {
+        group.run_ms(130);
+        let follower = group.replicas.get_mut(&id).unwrap();
+        follower.suspect(ReplicaId(leader));
+        group.run_ms(20);
+    }
+    group.run_ms(500);
+    assert_eq!(group.leaders(), [leader]);
+    assert_eq!(group.replicas[&leader].epoch(), epoch);
+}
+
+#[test]
+fn a_hand_over_tells_how_long_nobody_served() {
+    let mut group = Group::new();
+    let old = group.elect();
+    let now = group.now();
+    let leader = group.replicas.get_mut(&old).unwrap();
+    leader.transfer(ReplicaId(2), now).unwrap();
+    group.run_ms(100);
+    let handover = group.replicas[&old].status(group.now()).handover.unwrap();
+    assert_eq!(handover.to, ReplicaId(2));
+    assert_eq!(handover.epoch, group.replicas[&2].epoch());
+    assert!(handover.gap_us <= 100_000);
+}
+
+#[test]
+fn a_snapshot_that_the_disk_does_not_lead_to_stops_the_replica() {
+    let mut group = Group::new();
+    let leader = group.elect();
+    for account in 1..=5 {
+        group.open_account(leader, account);
+        group.settle();
+    }
+    group.snapshot_every_entries = 1;
+    group.kill(2);
+    group.start(2);
+    let replica = group.replicas.get_mut(&2).unwrap();
+    while replica.take_work().is_some() {
+        replica.persisted(UnixMicros(1)).unwrap();
+    }
+    let task = replica.snapshot_due().unwrap().unwrap();
+    let entries = group.disks[&2].recovered.entries.clone();
+    let without_last = entries
+        .iter()
+        .filter(|entry| entry.index < task.index)
+        .cloned();
+    let built = task.build(None, without_last.map(Ok::<_, ReplicaError>));
+    assert!(matches!(built, Err(ReplicaError::Replay { .. })));
+    let whole = task.build(None, entries.into_iter().map(Ok::<_, ReplicaError>));
+    task.verify(&whole.unwrap()).unwrap();
 }

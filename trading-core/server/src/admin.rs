@@ -3,16 +3,19 @@
 use crate::clock::now;
 use crate::config::ReplicaConfig;
 use crate::core::{Input, Published, Submission};
+use crate::reported;
 use crate::routes::ReplyTo;
 use crate::transport::LinkMeters;
 use journal::{JournalError, read_committed};
 use protocol::admin::admin_server::Admin;
+use protocol::admin::change_membership_request::Change as Asked;
 use protocol::admin::{
-    self as wire, ControlRequest, ControlResponse, LogChunk, ReadLogRequest, ReplicaStatus,
-    StatusRequest, TransferLeaderRequest, TransferLeaderResponse, WatchStatusRequest, log_chunk,
+    self as wire, ChangeMembershipRequest, ChangeMembershipResponse, ControlRequest,
+    ControlResponse, LogChunk, ReadLogRequest, ReplicaStatus, StatusRequest, TransferLeaderRequest,
+    TransferLeaderResponse, WatchStatusRequest, log_chunk,
 };
-use protocol::administration;
-use replica::Role;
+use protocol::{BadField, administration, membership};
+use replica::{Handover, MembershipChange};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,9 +38,9 @@ const LOG_CHUNKS_AHEAD: usize = 64;
 
 /// What does not change while the process runs.
 pub struct Identity {
-    config: ReplicaConfig,
-    digest: String,
-    started_at_us: u64,
+    pub(crate) config: ReplicaConfig,
+    pub(crate) digest: String,
+    pub(crate) started_at_us: u64,
 }
 
 impl Identity {
@@ -53,11 +56,6 @@ impl Identity {
 
     fn data_directory(&self) -> PathBuf {
         self.config.data_directory.clone()
-    }
-
-    fn center_of(&self, replica: ReplicaId) -> String {
-        let member = self.config.members.iter().find(|m| m.replica == replica.0);
-        member.map_or_else(String::new, |m| m.center.to_string())
     }
 }
 
@@ -95,7 +93,7 @@ impl Administration {
     fn replica_status(&self) -> ReplicaStatus {
         let shown = self.published.borrow().clone();
         let disk_free_bytes = disk_free_bytes(&self.identity.data_directory());
-        let mut told = to_wire(&self.identity, &shown);
+        let mut told = reported::status(&self.identity, &shown);
         told.disk_free_bytes = disk_free_bytes;
         for peer in &mut told.peers {
             if let Some(meters) = self.links.get(&peer.replica) {
@@ -105,11 +103,24 @@ impl Administration {
         told
     }
 
-    async fn wait_for_leader(&self, to: ReplicaId, limit: Duration) -> Result<Epoch, Status> {
+    /// Waits until the new leader serves, as this replica sees it: an entry of its epoch is applied.
+    async fn wait_for_handover(
+        &self,
+        to: ReplicaId,
+        before: Epoch,
+        limit: Duration,
+    ) -> Result<Handover, Status> {
         let mut published = self.published.clone();
-        let seen = timeout(limit, published.wait_for(|shown| shown.status.leader == to)).await;
+        let over = |shown: &Published| {
+            let handover = shown.status.handover.filter(|h| h.epoch > before);
+            handover.is_some() && shown.status.leader == to
+        };
+        let seen = timeout(limit, published.wait_for(over)).await;
         match seen {
-            Ok(Ok(shown)) => Ok(shown.status.epoch),
+            Ok(Ok(shown)) => shown
+                .status
+                .handover
+                .ok_or_else(|| Status::internal("a hand-over that was seen is gone")),
             Ok(Err(_)) => Err(Status::unavailable("this replica stops")),
             Err(_) => Err(Status::deadline_exceeded(format!(
                 "replica {to} did not take over within {} ms; replica {} leads",
@@ -188,6 +199,7 @@ impl Admin for Administration {
             }
         };
         let began = Instant::now();
+        let before = self.published.borrow().status.epoch;
         let (reply, begun) = oneshot::channel();
         let input = Input::Transfer {
             to: Some(ReplicaId(request.to)),
@@ -198,12 +210,43 @@ impl Admin for Administration {
             .await
             .map_err(|_| stops())?
             .map_err(|refused| Status::failed_precondition(refused.to_string()))?;
+        if to.0 == self.identity.config.replica {
+            // It leads already: nothing moves, and nobody waits.
+            return Ok(Response::new(TransferLeaderResponse {
+                leader: to.0,
+                epoch: before.0,
+                took_us: 0,
+                gap_us: 0,
+            }));
+        }
         let limit = Duration::from_millis(limit_ms.into());
-        let epoch = self.wait_for_leader(to, limit).await?;
+        let handover = self.wait_for_handover(to, before, limit).await?;
         Ok(Response::new(TransferLeaderResponse {
             leader: to.0,
-            epoch: epoch.0,
+            epoch: handover.epoch.0,
             took_us: began.elapsed().as_micros() as u64,
+            gap_us: handover.gap_us,
+        }))
+    }
+
+    async fn change_membership(
+        &self,
+        request: Request<ChangeMembershipRequest>,
+    ) -> Result<Response<ChangeMembershipResponse>, Status> {
+        let change = read_change(&request.into_inner())
+            .map_err(|bad| Status::invalid_argument(bad.to_string()))?;
+        let (reply, answer) = oneshot::channel();
+        let input = Input::ChangeMembership { change, reply };
+        self.inputs.send(input).await.map_err(|_| stops())?;
+        let answer = timeout(CONTROL_TIMEOUT, answer).await.map_err(|_| {
+            Status::deadline_exceeded("the change was not committed within 5 s; it may be, later")
+        })?;
+        let answer = answer
+            .map_err(|_| stops())?
+            .map_err(|refused| Status::failed_precondition(refused.to_string()))?;
+        Ok(Response::new(ChangeMembershipResponse {
+            epoch: answer.epoch.0,
+            log_index: answer.index.0,
         }))
     }
 
@@ -287,6 +330,28 @@ impl Admin for Administration {
     }
 }
 
+fn read_change(request: &ChangeMembershipRequest) -> Result<MembershipChange, BadField> {
+    let replica = membership::read_replica;
+    Ok(match &request.change {
+        Some(Asked::AddLearner(member)) => {
+            MembershipChange::AddLearner(membership::read_newcomer(member)?)
+        }
+        Some(Asked::Promote(id)) => MembershipChange::Promote(replica("promote", *id)?),
+        Some(Asked::Remove(id)) => MembershipChange::Remove(replica("remove", *id)?),
+        Some(Asked::Replace(both)) => MembershipChange::Replace {
+            old: replica("replace.old", both.old)?,
+            new: replica("replace.new", both.new)?,
+        },
+        None => {
+            let text = "it is absent: use add_learner, promote, remove or replace";
+            return Err(BadField {
+                field: "change",
+                text: text.into(),
+            });
+        }
+    })
+}
+
 fn send_log(
     folder: &std::path::Path,
     from: LogIndex,
@@ -333,95 +398,4 @@ fn stops() -> Status {
 /// Free bytes for whom the process runs as; 0 when they cannot be read.
 fn disk_free_bytes(folder: &std::path::Path) -> u64 {
     rustix::fs::statvfs(folder).map_or(0, |stat| stat.f_bavail * stat.f_frsize)
-}
-
-fn to_wire(identity: &Identity, shown: &Published) -> ReplicaStatus {
-    let status = &shown.status;
-    let counters = &status.counters;
-    let config = &identity.config;
-    let role = match status.role {
-        Role::Follower => wire::Role::Follower,
-        Role::PreCandidate => wire::Role::PreCandidate,
-        Role::Candidate => wire::Role::Candidate,
-        Role::Leader => wire::Role::Leader,
-    };
-    let latency = shown.commit_latency;
-    ReplicaStatus {
-        cluster: config.cluster.clone(),
-        shard: config.shard.into(),
-        replica: config.replica,
-        center: config.center.to_string(),
-        site: config.site.clone(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        now_us: now().0,
-        started_at_us: identity.started_at_us,
-        role: role.into(),
-        epoch: status.epoch.0,
-        leader: status.leader.0,
-        serving: status.serving,
-        last_index: status.last_index.0,
-        commit_index: status.commit_index.0,
-        applied_index: status.applied_index.0,
-        last_seq: status.last_seq.0,
-        history_hash: status.history_hash.to_vec(),
-        hash_points: status
-            .hash_points
-            .iter()
-            .map(|point| wire::HashPoint {
-                index: point.index.0,
-                hash: point.hash.to_vec(),
-            })
-            .collect(),
-        peers: status
-            .peers
-            .iter()
-            .map(|peer| wire::PeerProgress {
-                replica: peer.replica.0,
-                center: identity.center_of(peer.replica),
-                matched_index: peer.matched_index.0,
-                lag_entries: peer.lag_entries,
-                silent_ms: peer.silent_ms,
-                recently_active: peer.silent_ms <= replica::Peer::SILENT_MS_MAX,
-                round_trip_us: 0,
-            })
-            .collect(),
-        elections: status
-            .elections
-            .iter()
-            .map(|election| wire::ElectionRecord {
-                epoch: election.epoch.0,
-                suspected_at_us: election.suspected_at.0,
-                campaigned_at_us: election.campaigned_at.0,
-                elected_at_us: election.elected_at.0,
-                serving_at_us: election.serving_at.0,
-                first_order_at_us: election.first_order_at.0,
-                previous_leader: election.previous_leader.0,
-                planned: election.planned,
-            })
-            .collect(),
-        counters: Some(wire::Counters {
-            commands: counters.commands,
-            orders_accepted: counters.orders_accepted,
-            orders_rejected: counters.orders_rejected,
-            trades: counters.trades,
-            duplicates: counters.duplicates,
-            sequence_gaps: counters.sequence_gaps,
-            open_orders: counters.open_orders,
-            sessions: counters.sessions,
-            accounts: counters.accounts,
-            symbols: counters.symbols,
-            overflows: status.overflows,
-        }),
-        commit_latency: Some(wire::Latency {
-            count: latency.count,
-            p50_us: latency.p50_us,
-            p99_us: latency.p99_us,
-            max_us: latency.max_us,
-        }),
-        maintenance: status.maintenance.as_ref().map(administration::maintenance),
-        all_voters_in_step: status.all_voters_in_step,
-        journal_bytes: shown.journal_bytes,
-        disk_free_bytes: 0,
-        configuration_digest: identity.digest.clone(),
-    }
 }

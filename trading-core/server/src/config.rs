@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use types::{CenterName, ReplicaId};
+use types::{CenterName, CommitPolicy, ReplicaId};
 
 /// What a replica needs to know. JSON; unknown fields are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,12 @@ pub struct ReplicaConfig {
     /// Certificates; absent for plain connections.
     #[serde(default)]
     pub tls: Option<Tls>,
+    /// The policy with which an empty group begins.
+    #[serde(default)]
+    pub commit: CommitConfig,
+    /// This replica joins a group that is there: on an empty disk it waits to be added.
+    #[serde(default)]
+    pub join: bool,
 }
 
 /// Where a replica listens.
@@ -69,6 +75,24 @@ pub struct MemberConfig {
     pub orders: String,
     /// Who should lead: higher ones miss a dead leader sooner.
     pub priority: u32,
+    /// Keeps the log and votes, serves nobody.
+    #[serde(default)]
+    pub witness: bool,
+}
+
+/// What an order's commit waits for when the group begins; later the log says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum CommitConfig {
+    /// A majority of the voters.
+    #[default]
+    Metro,
+    /// A majority with voters of two sites.
+    SiteSafe {
+        /// How long the leader waits for another site before it goes on with a majority, in
+        /// milliseconds.
+        degrade_after_ms: u32,
+    },
 }
 
 /// Timers, in milliseconds.
@@ -216,7 +240,8 @@ impl ReplicaConfig {
                 "name each replica once, from 1",
             );
         }
-        if self.members.len().is_multiple_of(2) || self.members.len() > 7 {
+        // Who joins may be the fourth of four: it does not found the group.
+        if (self.members.len().is_multiple_of(2) && !self.join) || self.members.len() > 7 {
             let accepted = "use 1, 3, 5 or 7, so that a majority is clear";
             return refuse(
                 "members",
@@ -236,6 +261,17 @@ impl ReplicaConfig {
             return refuse("center", self.center.to_string(), &accepted);
         }
         self.validate_timing()?;
+        if let CommitConfig::SiteSafe { degrade_after_ms } = self.commit {
+            if !(100..=600_000).contains(&degrade_after_ms) {
+                let value = degrade_after_ms.to_string();
+                return refuse("commit.degrade_after_ms", value, "use 100 to 600000");
+            }
+            let sites: BTreeSet<&String> = self.members.iter().map(|m| &m.site).collect();
+            if sites.len() < 2 {
+                let accepted = "it needs members of two sites: use metro, or add one";
+                return refuse("commit.name", "site_safe".into(), accepted);
+            }
+        }
         if !(1 << 16..=1 << 30).contains(&self.journal.segment_bytes) {
             let value = self.journal.segment_bytes.to_string();
             return refuse("journal.segment_bytes", value, "use 65536 to 1073741824");
@@ -293,19 +329,19 @@ impl ReplicaConfig {
         self.members.iter().filter(|m| m.replica != self.replica)
     }
 
-    /// What the replica crate needs of it.
+    /// What the replica crate needs of it. `election_seed` should differ from start to start.
     #[must_use]
     pub fn group(&self, election_seed: u64) -> replica::Config {
         replica::Config {
             replica: ReplicaId(self.replica),
-            members: self
-                .members
-                .iter()
-                .map(|m| replica::Member {
-                    replica: ReplicaId(m.replica),
-                    priority: m.priority,
-                })
-                .collect(),
+            members: self.members.iter().map(MemberConfig::founder).collect(),
+            policy: match self.commit {
+                CommitConfig::Metro => CommitPolicy::Metro,
+                CommitConfig::SiteSafe { degrade_after_ms } => {
+                    CommitPolicy::SiteSafe { degrade_after_ms }
+                }
+            },
+            joins: self.join,
             tick_ms: self.timing.tick_ms,
             heartbeat_ms: self.timing.heartbeat_ms,
             election_timeout_ms_min: self.timing.election_timeout_ms_min,
@@ -323,6 +359,26 @@ impl ReplicaConfig {
             segment_bytes: self.journal.segment_bytes,
             retain_entries: self.journal.retain_entries,
             retain_bytes: self.journal.retain_bytes,
+        }
+    }
+}
+
+impl MemberConfig {
+    /// The member as the group's founding names it: without addresses, which differ with the place
+    /// they are reached from.
+    fn founder(&self) -> types::Member {
+        types::Member {
+            replica: ReplicaId(self.replica),
+            center: self.center.clone(),
+            site: self.site.clone(),
+            role: types::MemberRole::Voter,
+            duty: if self.witness {
+                types::MemberDuty::Witness
+            } else {
+                types::MemberDuty::Data
+            },
+            priority: self.priority,
+            address: None,
         }
     }
 }
@@ -356,7 +412,7 @@ mod tests {
                        "election_timeout_ms_max": 900},
             "journal": {"segment_bytes": 67_108_864, "snapshot_every_entries": 20_000,
                         "retain_entries": 10_000},
-            "tls": null
+            "tls": null, "commit": {"name": "metro"}
         })
     }
 
@@ -401,6 +457,11 @@ mod tests {
                 "journal.segment_bytes 1",
             ),
             ("/cluster", serde_json::json!(""), "cluster \"\""),
+            (
+                "/commit",
+                serde_json::json!({"name": "site_safe", "degrade_after_ms": 5}),
+                "commit.degrade_after_ms 5",
+            ),
         ] {
             let mut changed = example();
             *changed.pointer_mut(pointer).unwrap() = value;

@@ -18,17 +18,20 @@ use crate::config::ReplicaConfig;
 use crate::door::Outbox;
 use crate::duties::Duties;
 use crate::metrics::CommitLatency;
-use crate::routes::{ReplyTo, Routes};
+use crate::routes::{ControlAnswer, ReplyTo, Routes};
+use crate::takeover;
 use crate::transport::Transport;
-use journal::{Journal, JournalError, SavedSnapshot, SnapshotWriter};
+use journal::Journal;
 use replica::{
-    Driver, DriverError, HashPoint, Message, Outcome, Replica, Shell, Status, TransferError,
+    Driver, DriverError, HashPoint, MembershipChange, MembershipError, Message, Outcome, Replica,
+    ReplicaError, Shell, SnapshotEnd, SnapshotJob, Status, TransferError,
 };
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
-use types::{Command, ReplicaId, UnixMicros};
+use types::{Command, LogIndex, ReplicaId, UnixMicros};
 
 /// Inputs of peers and administration that may wait.
 pub const INPUTS_MAX: usize = 4_096;
@@ -64,8 +67,24 @@ pub enum Input {
         /// Told whether it has begun, and to whom.
         reply: oneshot::Sender<Result<ReplicaId, TransferError>>,
     },
-    /// A snapshot was written.
-    Saved(Result<SavedSnapshot, JournalError>),
+    /// A snapshot was built, written and verified, or could not be; and what it took.
+    Saved(Box<SnapshotEnd>, Duration),
+    /// The connection to a peer is lost and cannot be made again: its process is dead, most likely.
+    Suspect(ReplicaId),
+    /// A peer belongs to a later generation of this group.
+    Superseded {
+        /// Who.
+        by: ReplicaId,
+        /// Its generation.
+        generation: u64,
+    },
+    /// Change the membership.
+    ChangeMembership {
+        /// How.
+        change: MembershipChange,
+        /// Told why it is refused, or with which entry it took effect.
+        reply: oneshot::Sender<Result<ControlAnswer, MembershipError>>,
+    },
     /// A client's stream has ended.
     StreamEnded(u64),
 }
@@ -96,6 +115,8 @@ pub struct Published {
     pub slow_streams: u64,
     /// Journal syncs, and microseconds spent in them.
     pub syncs: (u64, u64),
+    /// What building, writing and verifying the newest snapshot took, beside the core.
+    pub snapshot_took_us: u64,
 }
 
 /// What the core takes in.
@@ -115,6 +136,9 @@ pub struct Core {
     outside: Outside,
     commit_at_start: u64,
     caught_up: bool,
+    data_directory: PathBuf,
+    group_changed_at: LogIndex,
+    snapshot_took: Duration,
     published_at: Instant,
     published: watch::Sender<Published>,
 }
@@ -135,7 +159,7 @@ impl Core {
     /// [`DriverError`] when the disk or what it holds cannot be used.
     pub fn open(
         config: &ReplicaConfig,
-        transport: Transport,
+        mut transport: Transport,
         outbox: Option<Outbox>,
         own_inputs: mpsc::WeakSender<Input>,
         published: watch::Sender<Published>,
@@ -158,10 +182,17 @@ impl Core {
             "journal opened"
         );
         let commit_at_start = recovered.hard_state.commit.0;
-        let group = config.group(clock::draw());
+        let mut group = config.group(clock::draw());
+        group.joins |= takeover::joins(&config.data_directory);
+        let driver = Driver::new(group, journal, recovered, now())?;
+        let generation = driver.replica().generation();
+        transport.belong_to(generation);
+        transport.reach(&driver.replica().state().group().members);
         Ok(Self {
-            driver: Driver::new(group, journal, recovered, now())?,
+            driver,
             duties: Duties::default(),
+            data_directory: config.data_directory.clone(),
+            group_changed_at: LogIndex(0),
             outside: Outside {
                 transport,
                 routes: Routes::with_door(outbox),
@@ -171,6 +202,7 @@ impl Core {
             },
             commit_at_start,
             caught_up: false,
+            snapshot_took: Duration::ZERO,
             published_at: Instant::now(),
             published,
         })
@@ -253,11 +285,10 @@ impl Core {
                 // Whoever asked sees the outcome in the status, too.
                 let _ = reply.send(begun);
             }
-            Input::Saved(saved) => {
-                let snapshot = saved?;
-                tracing::info!(index = snapshot.index.0, "snapshot saved");
-                self.driver.snapshot_saved(snapshot)?;
-            }
+            Input::Saved(ended, took) => self.snapshot_ended(*ended, took)?,
+            Input::Suspect(peer) => replica.suspect(peer),
+            Input::Superseded { by, generation } => self.superseded(by, generation)?,
+            Input::ChangeMembership { change, reply } => self.change_membership(change, reply),
             Input::StreamEnded(connection) => {
                 for session in self.outside.routes.ended(connection) {
                     // Where it is not taken, this replica does not lead, and who does will say it.
@@ -281,6 +312,52 @@ impl Core {
         Ok(to)
     }
 
+    fn snapshot_ended(&mut self, ended: SnapshotEnd, took: Duration) -> Result<(), DriverError> {
+        let index = ended.task.index.0;
+        match &ended.saved {
+            Ok(_) => {
+                self.snapshot_took = took;
+                tracing::info!(index, took_ms = took.as_millis(), "snapshot verified");
+            }
+            Err(error) => tracing::error!(index, %error, "no snapshot"),
+        }
+        self.driver.snapshot_ended(ended)
+    }
+
+    /// Ends this replica for good when a peer's generation is later than its own.
+    fn superseded(&mut self, by: ReplicaId, theirs: u64) -> Result<(), DriverError> {
+        let own = self.driver.replica().generation();
+        if own == 0 || theirs <= own {
+            return Ok(());
+        }
+        let error = ReplicaError::Superseded { by, theirs, own };
+        if let Err(failed) = takeover::fence(&self.data_directory, &error) {
+            tracing::error!(%failed, "the fence could not be written: it holds until a restart");
+        }
+        Err(error.into())
+    }
+
+    fn change_membership(
+        &mut self,
+        change: MembershipChange,
+        reply: oneshot::Sender<Result<ControlAnswer, MembershipError>>,
+    ) {
+        let (sender, answered) = oneshot::channel();
+        let ticket = self.outside.routes.expect(ReplyTo::Control(sender));
+        let replica = self.driver.replica_mut();
+        if let Err(refused) = replica.change_membership(Some(ticket), change, now()) {
+            self.outside.routes.turn_away(ticket);
+            let _ = reply.send(Err(refused));
+            return;
+        }
+        let leader = replica.leader();
+        tokio::spawn(async move {
+            // Whoever asked may have gone; a leader that fell has no answer.
+            let answer = answered.await;
+            let _ = reply.send(answer.map_err(|_| MembershipError::NotLeader { leader }));
+        });
+    }
+
     fn submit(&mut self, submission: Submission) {
         let ticket = self.outside.routes.expect(submission.reply_to);
         let replica = self.driver.replica_mut();
@@ -297,6 +374,12 @@ impl Core {
         // Right after it may have begun to serve, and so before any client's command is taken.
         self.duties.keep(self.driver.replica_mut(), now());
         let replica = self.driver.replica();
+        if replica.group_changed_at() != self.group_changed_at {
+            self.group_changed_at = replica.group_changed_at();
+            let group = replica.state().group();
+            self.outside.transport.belong_to(replica.generation());
+            self.outside.transport.reach(&group.members);
+        }
         self.caught_up |= replica.applied_index().0 >= self.commit_at_start;
         let due = self.published_at.elapsed() >= PUBLISH_INTERVAL;
         let changed = {
@@ -304,6 +387,7 @@ impl Core {
             shown.status.role != replica.role()
                 || shown.status.epoch != replica.epoch()
                 || shown.status.leader != replica.leader()
+                || shown.status.handover != replica.last_handover()
         };
         if due || changed || before != replica.serving() {
             self.publish(changed);
@@ -330,6 +414,7 @@ impl Core {
             connected: self.outside.routes.connected(),
             slow_streams: self.outside.routes.slow_streams(),
             syncs: (syncs, syncing.as_micros() as u64),
+            snapshot_took_us: self.snapshot_took.as_micros() as u64,
         };
         self.published.send_replace(shown);
     }
@@ -382,13 +467,14 @@ impl Shell for Outside {
         }
     }
 
-    fn save_snapshot(&mut self, writer: SnapshotWriter, snapshot: SavedSnapshot) {
+    fn save_snapshot(&mut self, job: SnapshotJob) {
         let inputs = self.own_inputs.clone();
-        // Writing takes as long as the disk takes; the thread ends with it.
+        // Takes as long as the replay takes; one at a time, and the thread ends with it.
         std::thread::spawn(move || {
-            let saved = writer.save(&snapshot).map(|()| snapshot);
+            let began = Instant::now();
+            let ended = Box::new(job.run());
             if let Some(inputs) = inputs.upgrade() {
-                let _ = inputs.blocking_send(Input::Saved(saved));
+                let _ = inputs.blocking_send(Input::Saved(ended, began.elapsed()));
             }
         });
     }

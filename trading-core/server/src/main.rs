@@ -1,5 +1,7 @@
 //! `trading-core`: a replica, a gateway or a FIX gateway, by subcommand.
 
+mod commands;
+
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use server::config::ReplicaConfig;
@@ -36,6 +38,11 @@ enum Command {
         /// Its configuration, JSON
         #[arg(long)]
         config: PathBuf,
+    },
+    /// Forms the group anew out of what survived, when no quorum is left
+    Takeover {
+        #[command(subcommand)]
+        step: commands::Takeover,
     },
     /// Checks a replica's configuration and says what is wrong with it
     CheckConfig {
@@ -88,6 +95,7 @@ fn run(command: Command) -> Result<()> {
             let config = fix_gateway::Config::read(&config)?;
             block_on(|stop| async move { Ok(fix_gateway::run(config, stop).await?) })
         }
+        Command::Takeover { step } => commands::takeover(step),
         Command::CheckConfig { config } => {
             let (_, digest) = ReplicaConfig::read(&config)?;
             println!("{} is accepted; digest {digest}", config.display());

@@ -1,6 +1,7 @@
 //! What Prometheus is told, and latencies over the last seconds.
 
 use crate::core::Published;
+use crate::group_metrics;
 use crate::transport::LinkMeters;
 use hdrhistogram::Histogram;
 use prometheus::core::Collector;
@@ -180,6 +181,7 @@ pub fn render(
     }
     registry.register(Box::new(lag))?;
     links_into(&registry, links)?;
+    group_metrics::register(&registry, shown)?;
     let mut text = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut text)?;
     Ok(text)
@@ -269,6 +271,7 @@ mod tests {
             matched_index: types::LogIndex(1),
             lag_entries: 9,
             silent_ms: 0,
+            learner: false,
         }];
         let links = BTreeMap::from([(2, LinkMeters::default())]);
         let text = String::from_utf8(render(&shown, &links).unwrap()).unwrap();

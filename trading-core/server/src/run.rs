@@ -7,6 +7,7 @@ use crate::core::{Core, INPUTS_MAX, Input, Published, Receivers, SUBMISSIONS_MAX
 use crate::door;
 use crate::metrics;
 use crate::orders::Orders;
+use crate::takeover;
 use crate::transport::{self, LinkMeters};
 use anyhow::{Context, Result, anyhow, bail};
 use probes::Probes;
@@ -38,6 +39,7 @@ const MESSAGE_BYTES_MAX: usize = 1 << 30;
 /// # Errors
 /// What keeps it from starting, or why it had to end.
 pub async fn replica(config: ReplicaConfig, digest: String, stop: CancellationToken) -> Result<()> {
+    takeover::refuse_superseded(&config.data_directory)?;
     let ending = CancellationToken::new();
     // Nothing of this process outlives this function, whichever way it ends.
     let _end_all = ending.clone().drop_guard();

@@ -19,17 +19,17 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use types::{LogIndex, ReplicaId};
+use types::{LogIndex, Member, ReplicaId};
 
 /// First bytes of a connection.
-const MAGIC: &[u8; 8] = b"TRICORE1";
+const MAGIC: &[u8; 8] = b"TRICORE2";
 /// Longest frame: the largest snapshot that can be sent.
 const FRAME_BYTES_MAX: usize = 1 << 30;
 /// Messages to a peer that may wait.
@@ -56,6 +56,8 @@ const KIND_HASH: u8 = 3;
 const KIND_PING: u8 = 4;
 const KIND_PONG: u8 = 5;
 const KIND_REBUILD: u8 = 6;
+/// The answer to a hello of an older generation: the own one.
+const KIND_SUPERSEDED: u8 = 7;
 
 enum Outgoing {
     Message(Box<Message>),
@@ -84,6 +86,15 @@ pub struct LinkMeters {
 pub struct Transport {
     queues: BTreeMap<u64, mpsc::Sender<Outgoing>>,
     meters: Arc<BTreeMap<u64, LinkMeters>>,
+    dialler: Dialler,
+}
+
+/// Makes links, also to members that come later.
+struct Dialler {
+    hello: Hello,
+    inputs: mpsc::WeakSender<Input>,
+    stop: CancellationToken,
+    runtime: tokio::runtime::Handle,
 }
 
 impl Transport {
@@ -98,6 +109,44 @@ impl Transport {
         for peer in self.queues.keys() {
             self.put(*peer, Outgoing::Hash(point));
         }
+    }
+
+    /// Says to which generation of the group this replica belongs; nobody is spoken to before.
+    pub fn belong_to(&self, generation: u64) {
+        self.dialler.hello.generation.send_replace(Some(generation));
+    }
+
+    /// Dials members that the configuration does not name. Links to those who have left stay until
+    /// the process ends: they only find closed doors.
+    pub fn reach(&mut self, members: &[Member]) {
+        for member in members {
+            let known = self.queues.contains_key(&member.replica.0);
+            if let Some(address) = &member.address
+                && !known
+                && member.replica != self.dialler.hello.own
+            {
+                self.dial(member.replica, address.replication.clone());
+            }
+        }
+    }
+
+    fn dial(&mut self, peer: ReplicaId, address: String) {
+        let Some(inputs) = self.dialler.inputs.upgrade() else {
+            return;
+        };
+        let (sender, receiver) = mpsc::channel(QUEUE_MESSAGES_MAX);
+        self.queues.insert(peer.0, sender);
+        let link = Link {
+            peer,
+            address,
+            hello: self.dialler.hello.clone(),
+            meters: self.meters.clone(),
+            inputs,
+            answered: AtomicBool::new(false),
+        };
+        let stop = self.dialler.stop.clone();
+        let run = stop.run_until_cancelled_owned(link.run(receiver));
+        self.dialler.runtime.spawn(run);
     }
 
     /// Tells a leader that this replica's disk was empty.
@@ -128,13 +177,14 @@ pub async fn start(
 ) -> io::Result<(Transport, Arc<BTreeMap<u64, LinkMeters>>)> {
     let listener = TcpListener::bind(config.listen.replication).await?;
     let hello = Hello {
+        own: ReplicaId(config.replica),
         cluster: config.cluster.clone(),
         shard: config.shard,
+        generation: watch::Sender::new(None),
     };
     tokio::spawn(stop.clone().run_until_cancelled_owned(accept(
         listener,
         hello.clone(),
-        ReplicaId(config.replica),
         inputs.clone(),
     )));
     let meters: BTreeMap<u64, LinkMeters> = config
@@ -142,74 +192,112 @@ pub async fn start(
         .map(|peer| (peer.replica, LinkMeters::default()))
         .collect();
     let meters = Arc::new(meters);
-    let mut queues = BTreeMap::new();
-    for peer in config.peers() {
-        let (sender, receiver) = mpsc::channel(QUEUE_MESSAGES_MAX);
-        queues.insert(peer.replica, sender);
-        let link = Link {
-            own: ReplicaId(config.replica),
-            peer: ReplicaId(peer.replica),
-            address: peer.replication.clone(),
-            hello: hello.clone(),
-            meters: meters.clone(),
-            inputs: inputs.clone(),
-        };
-        tokio::spawn(stop.clone().run_until_cancelled_owned(link.run(receiver)));
-    }
-    let transport = Transport {
-        queues,
+    let mut transport = Transport {
+        queues: BTreeMap::new(),
         meters: meters.clone(),
+        dialler: Dialler {
+            hello,
+            inputs: inputs.downgrade(),
+            stop: stop.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        },
     };
+    for peer in config.peers() {
+        transport.dial(ReplicaId(peer.replica), peer.replication.clone());
+    }
     Ok((transport, meters))
 }
 
-/// Who speaks to whom.
+/// Who speaks, of which group.
 #[derive(Clone)]
 struct Hello {
+    own: ReplicaId,
     cluster: String,
     shard: u16,
+    /// Known once the disk has been read; 0 for a replica that joins.
+    generation: watch::Sender<Option<u64>>,
 }
 
 impl Hello {
-    fn encode(&self, from: ReplicaId, to: ReplicaId) -> Vec<u8> {
+    fn encode(&self, from: ReplicaId, to: ReplicaId, generation: u64) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&from.0.to_le_bytes());
         bytes.extend_from_slice(&to.0.to_le_bytes());
+        bytes.extend_from_slice(&generation.to_le_bytes());
         bytes.extend_from_slice(&self.shard.to_le_bytes());
         bytes.extend_from_slice(self.cluster.as_bytes());
         bytes
     }
 
-    /// Who speaks, when it speaks to us.
-    fn check(&self, own: ReplicaId, bytes: &[u8]) -> Option<ReplicaId> {
-        let mut from = [0; 8];
-        from.copy_from_slice(bytes.get(8..16)?);
-        let from = ReplicaId(u64::from_le_bytes(from));
-        (self.encode(from, own) == bytes).then_some(from)
+    /// Who speaks, when it speaks to us, and its generation.
+    fn check(&self, bytes: &[u8]) -> Option<(ReplicaId, u64)> {
+        let number = |at: usize| {
+            let mut eight = [0; 8];
+            eight.copy_from_slice(bytes.get(at..at + 8)?);
+            Some(u64::from_le_bytes(eight))
+        };
+        let (from, generation) = (ReplicaId(number(8)?), number(24)?);
+        let expected = self.encode(from, self.own, generation);
+        (expected == bytes).then_some((from, generation))
+    }
+
+    async fn generation(&self) -> u64 {
+        let mut known = self.generation.subscribe();
+        let known = known.wait_for(Option::is_some).await;
+        known.ok().and_then(|known| *known).unwrap_or_default()
     }
 }
 
+/// Whether two generations may speak to each other. 0 is a replica that joins: it has nothing yet.
+fn same_group(own: u64, theirs: u64) -> bool {
+    own == 0 || theirs == 0 || own == theirs
+}
+
 struct Link {
-    own: ReplicaId,
     peer: ReplicaId,
     address: String,
     hello: Hello,
     meters: Arc<BTreeMap<u64, LinkMeters>>,
     inputs: mpsc::Sender<Input>,
+    /// The peer has answered on the connection that stands, or stood last.
+    answered: AtomicBool,
 }
 
 impl Link {
     async fn run(self, mut queue: mpsc::Receiver<Outgoing>) {
         let mut retry = RETRY_FIRST;
+        // The peer had answered, and then broke the connection off.
+        let mut broken = false;
         loop {
             let began = Instant::now();
             match timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.address)).await {
                 Ok(Ok(stream)) => {
-                    if let Err(error) = self.speak(stream, &mut queue).await {
+                    self.answered.store(false, Ordering::Relaxed);
+                    let ended = self.speak(stream, &mut queue).await;
+                    if let Err(error) = &ended {
                         tracing::info!(peer = %self.peer, %error, "link to a peer ended");
                     }
+                    let silent = ended.is_err_and(|e| e.kind() == io::ErrorKind::TimedOut);
+                    if self.answered.load(Ordering::Relaxed) {
+                        broken = !silent;
+                        if broken {
+                            // Asked again at once: a living process listens, a dead one does not.
+                            self.forget(&mut queue).await;
+                            retry = RETRY_FIRST;
+                            continue;
+                        }
+                    } else if std::mem::take(&mut broken) {
+                        // A proxy took the connection, and found nobody behind it.
+                        let _ = self.inputs.send(Input::Suspect(self.peer)).await;
+                    }
                 }
-                Ok(Err(error)) => tracing::debug!(peer = %self.peer, %error, "peer not reached"),
+                Ok(Err(error)) => {
+                    let refused = error.kind() == io::ErrorKind::ConnectionRefused;
+                    if refused && std::mem::take(&mut broken) {
+                        let _ = self.inputs.send(Input::Suspect(self.peer)).await;
+                    }
+                    tracing::debug!(peer = %self.peer, %error, "peer not reached");
+                }
                 Err(_) => tracing::debug!(peer = %self.peer, "peer not reached in time"),
             }
             if began.elapsed() > 2 * SILENCE_MAX {
@@ -258,7 +346,8 @@ impl Link {
         stream.set_nodelay(true)?;
         let (reader, mut writer) = stream.into_split();
         let mut reader = BufReader::new(reader);
-        let hello = self.hello.encode(self.own, self.peer);
+        let generation = self.hello.generation().await;
+        let hello = self.hello.encode(self.hello.own, self.peer, generation);
         write_frame(&mut writer, KIND_HELLO, &hello).await?;
         if let Some(meters) = self.meters.get(&self.peer.0) {
             meters.connects.fetch_add(1, Ordering::Relaxed);
@@ -268,7 +357,15 @@ impl Link {
         let pongs = async {
             loop {
                 let (kind, payload) = read_frame(&mut reader).await?;
+                if kind == KIND_SUPERSEDED && payload.len() == 8 {
+                    let mut theirs = [0; 8];
+                    theirs.copy_from_slice(&payload);
+                    let generation = u64::from_le_bytes(theirs);
+                    let by = self.peer;
+                    let _ = self.inputs.send(Input::Superseded { by, generation }).await;
+                }
                 if kind == KIND_PONG && payload.len() == 8 {
+                    self.answered.store(true, Ordering::Relaxed);
                     let mut sent = [0; 8];
                     sent.copy_from_slice(&payload);
                     let now = origin.elapsed().as_micros() as u64;
@@ -348,7 +445,7 @@ impl Link {
     }
 }
 
-async fn accept(listener: TcpListener, hello: Hello, own: ReplicaId, inputs: mpsc::Sender<Input>) {
+async fn accept(listener: TcpListener, hello: Hello, inputs: mpsc::Sender<Input>) {
     let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else {
@@ -358,7 +455,7 @@ async fn accept(listener: TcpListener, hello: Hello, own: ReplicaId, inputs: mps
             Ok((stream, address)) => {
                 let (hello, inputs) = (hello.clone(), inputs.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = listen(stream, address, &hello, own, &inputs).await {
+                    if let Err(error) = listen(stream, address, &hello, &inputs).await {
                         tracing::debug!(%address, %error, "connection of a peer ended");
                     }
                     drop(place);
@@ -377,7 +474,6 @@ async fn listen(
     stream: TcpStream,
     address: SocketAddr,
     hello: &Hello,
-    own: ReplicaId,
     inputs: &mpsc::Sender<Input>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
@@ -385,11 +481,22 @@ async fn listen(
     let mut reader = BufReader::with_capacity(1 << 16, reader);
     let first = timeout(HELLO_TIMEOUT, read_frame(&mut reader)).await;
     let (kind, payload) = first.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    let from = hello.check(own, &payload).filter(|_| kind == KIND_HELLO);
-    let Some(from) = from else {
+    let spoken = hello.check(&payload).filter(|_| kind == KIND_HELLO);
+    let Some((from, theirs)) = spoken else {
         tracing::warn!(%address, "refused a connection: it is not from a replica of this shard");
         return Err(io::ErrorKind::PermissionDenied.into());
     };
+    let own = hello.generation().await;
+    if !same_group(own, theirs) {
+        tracing::warn!(%from, own, theirs, "refused a replica of another generation of this group");
+        if theirs > own {
+            let (by, generation) = (from, theirs);
+            let _ = inputs.send(Input::Superseded { by, generation }).await;
+        } else {
+            write_frame(&mut writer, KIND_SUPERSEDED, &own.to_le_bytes()).await?;
+        }
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
     loop {
         // The peer pings: a silent connection is a dead one.
         let frame = timeout(LARGE_FRAME_TIMEOUT, read_frame(&mut reader)).await;
@@ -512,18 +619,23 @@ mod tests {
 
     #[test]
     fn a_hello_of_another_installation_is_refused() {
-        let hello = Hello {
-            cluster: "lab".into(),
-            shard: 0,
+        let hello = |own, cluster: &str| Hello {
+            own: ReplicaId(own),
+            cluster: cluster.into(),
+            shard: 7,
+            generation: watch::Sender::new(Some(1)),
         };
-        let bytes = hello.encode(ReplicaId(2), ReplicaId(1));
-        assert_eq!(hello.check(ReplicaId(1), &bytes), Some(ReplicaId(2)));
-        assert_eq!(hello.check(ReplicaId(3), &bytes), None);
-        let other = Hello {
-            cluster: "live".into(),
-            shard: 0,
-        };
-        assert_eq!(other.check(ReplicaId(1), &bytes), None);
-        assert_eq!(hello.check(ReplicaId(1), b"GET / HTTP/1.1"), None);
+        let bytes = hello(2, "lab").encode(ReplicaId(2), ReplicaId(1), 4);
+        let heard = hello(1, "lab").check(&bytes);
+        assert_eq!(heard, Some((ReplicaId(2), 4)));
+        assert_eq!(hello(3, "lab").check(&bytes), None);
+        assert_eq!(hello(1, "other").check(&bytes), None);
+        assert_eq!(hello(1, "lab").check(b"GET / HTTP/1.1"), None);
+    }
+
+    #[test]
+    fn generations_do_not_mix_but_for_one_that_joins() {
+        assert!(same_group(2, 2) && same_group(2, 0) && same_group(0, 2));
+        assert!(!same_group(1, 2) && !same_group(2, 1));
     }
 }

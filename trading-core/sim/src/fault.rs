@@ -13,6 +13,10 @@ pub enum Fault {
     MessageReorder,
     /// A message takes long.
     MessageDelay,
+    /// What a replica sends is held on the way, and comes when the others have long gone on.
+    HeldMessages,
+    /// A client's connection breaks while a proxy still has a request of it, which comes later.
+    LateRequest,
     /// Two replicas do not hear each other, all others do.
     BridgePartition,
     /// One replica is heard and does not hear, or the other way round.
@@ -57,11 +61,13 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::MessageLoss,
         Self::MessageDuplication,
         Self::MessageReorder,
         Self::MessageDelay,
+        Self::HeldMessages,
+        Self::LateRequest,
         Self::BridgePartition,
         Self::OneWayPartition,
         Self::CenterCut,
@@ -135,4 +141,7 @@ pub const SOMETIMES: &[&str] = &[
     "a replica that lost its promises recovered",
     "an order was filled",
     "a request was refused by a risk check",
+    "commits went on without the other site, with a record",
+    "commits waited for the other site again",
+    "a snapshot could not be built or saved",
 ];

@@ -17,6 +17,8 @@ pub struct Weather {
     pub delay: u64,
     /// Longest delay, in microseconds.
     pub delay_us_max: u64,
+    /// A client's request stays in a proxy while its connection breaks.
+    pub late_request: u64,
 }
 
 /// The links.
@@ -29,6 +31,8 @@ pub struct Network {
     base_us: BTreeMap<(u64, u64), u64>,
     /// From whom to whom nothing goes.
     blocked: BTreeSet<(u64, u64)>,
+    /// Until when what a replica sends is held.
+    held_us: BTreeMap<u64, u64>,
     /// Replicas that clients do not reach either.
     cut: BTreeSet<u64>,
     /// The last arrival on a link: what is not reordered stays in order.
@@ -54,6 +58,7 @@ impl Network {
             weather: Weather::default(),
             base_us,
             blocked: BTreeSet::new(),
+            held_us: BTreeMap::new(),
             cut: BTreeSet::new(),
             last_us: BTreeMap::new(),
             tally: Tally::default(),
@@ -89,6 +94,10 @@ impl Network {
             self.tally.count(Fault::MessageReorder);
             return arrives_us + self.dice.below(20_000);
         }
+        if let Some(until_us) = self.held_us.get(&from).filter(|until| **until > at_us) {
+            self.tally.count(Fault::HeldMessages);
+            arrives_us = arrives_us.max(*until_us);
+        }
         let last_us = self.last_us.entry((from, to)).or_default();
         *last_us = arrives_us.max(*last_us);
         *last_us
@@ -97,6 +106,21 @@ impl Network {
     /// How long a message between a client and a replica takes; never arrives when cut.
     pub fn with_client(&mut self, replica: u64) -> Option<u64> {
         (!self.cut.contains(&replica)).then(|| 200 + self.dice.below(400))
+    }
+
+    /// By how much later than its connection's end a request arrives, in microseconds; `None` for
+    /// one that goes its way.
+    pub fn late_request(&mut self) -> Option<u64> {
+        if !self.dice.chance(self.weather.late_request) {
+            return None;
+        }
+        self.tally.count(Fault::LateRequest);
+        Some(self.dice.between(10_000, 1_000_000))
+    }
+
+    /// What a replica sends is held until then, and comes in order.
+    pub fn hold(&mut self, from: u64, until_us: u64) {
+        self.held_us.insert(from, until_us);
     }
 
     /// Nothing goes from one to the other any more.
@@ -117,6 +141,7 @@ impl Network {
     pub fn join(&mut self) {
         self.blocked.clear();
         self.cut.clear();
+        self.held_us.clear();
     }
 
     /// All links are whole and the weather is fair.
@@ -129,7 +154,7 @@ impl Network {
     #[must_use]
     pub fn is_fair(&self) -> bool {
         let weather = self.weather;
-        self.blocked.is_empty()
-            && weather.loss + weather.duplication + weather.reorder + weather.delay == 0
+        let messages = weather.loss + weather.duplication + weather.reorder + weather.delay;
+        self.blocked.is_empty() && self.held_us.is_empty() && messages + weather.late_request == 0
     }
 }

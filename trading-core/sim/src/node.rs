@@ -8,12 +8,12 @@
 
 use crate::disk::SimDisk;
 use client::session::EndReason;
-use journal::{Journal, Options, SavedSnapshot, SnapshotWriter};
+use journal::{Journal, Options};
 use protocol::order::{ClientMessage, ServerMessage};
 use protocol::order_entry::{self, Inbound};
 use replica::{
-    Config, Driver, DriverError, HashPoint, Message, Outcome, Replica, Shell, Ticket,
-    decode_message, encode_message,
+    Config, Driver, DriverError, HashPoint, Message, Outcome, Replica, Shell, SnapshotEnd,
+    SnapshotJob, Ticket, decode_message, encode_message,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,8 +47,10 @@ pub enum Input {
     Unreachable(ReplicaId),
     /// What became of a snapshot that was sent.
     SnapshotSent(ReplicaId, bool),
-    /// A snapshot is on disk.
-    Saved(SavedSnapshot),
+    /// What became of a snapshot that was built beside it.
+    SnapshotEnded(Box<SnapshotEnd>),
+    /// A peer's process died, and its connections with it.
+    Suspect(ReplicaId),
     /// A client's message.
     Client(Connection, Box<ClientMessage>),
     /// A control record of the run's own.
@@ -76,8 +78,8 @@ pub enum Outgoing {
     Client(Connection, Box<ServerMessage>),
     /// The end of a client's connection.
     Close(Connection),
-    /// A snapshot to be saved.
-    Save(SnapshotWriter, SavedSnapshot),
+    /// A snapshot to be built and saved.
+    Save(SnapshotJob),
     /// For the record.
     Note(&'static str),
 }
@@ -231,7 +233,8 @@ impl Around<'_> {
             Input::Rebuild(peer) => replica.rebuild(peer),
             Input::Unreachable(peer) => replica.unreachable(peer),
             Input::SnapshotSent(peer, arrived) => replica.snapshot_sent(peer, arrived),
-            Input::Saved(snapshot) => driver.snapshot_saved(snapshot)?,
+            Input::SnapshotEnded(ended) => driver.snapshot_ended(*ended)?,
+            Input::Suspect(peer) => replica.suspect(peer),
             Input::Client(connection, message) => self.client(replica, connection, &message),
             Input::Control(command) => {
                 // Repeated by the run until it has taken effect.
@@ -348,8 +351,8 @@ impl Shell for Around<'_> {
         }
     }
 
-    fn save_snapshot(&mut self, writer: SnapshotWriter, snapshot: SavedSnapshot) {
-        self.leave(Outgoing::Save(writer, snapshot));
+    fn save_snapshot(&mut self, job: SnapshotJob) {
+        self.leave(Outgoing::Save(job));
     }
 }
 

@@ -11,7 +11,7 @@ use crate::fault::Fault;
 use crate::invariants::Seen;
 use crate::network::Weather;
 use crate::node::Input;
-use crate::world::{Happening, World};
+use crate::world::{Happening, World, center_of};
 use types::{Epoch, ReplicaId};
 
 /// How a fault ends.
@@ -94,7 +94,9 @@ fn strike(world: &mut World, fault: Fault) {
         Fault::MessageLoss
         | Fault::MessageDuplication
         | Fault::MessageReorder
-        | Fault::MessageDelay => weather(world, fault),
+        | Fault::MessageDelay
+        | Fault::LateRequest => weather(world, fault),
+        Fault::HeldMessages => hold(world, id),
         Fault::BridgePartition | Fault::OneWayPartition | Fault::CenterCut => {
             part(world, fault, id);
         }
@@ -139,6 +141,7 @@ fn weather(world: &mut World, fault: Fault) {
         Fault::MessageLoss => weather.loss = rate,
         Fault::MessageDuplication => weather.duplication = rate,
         Fault::MessageReorder => weather.reorder = rate,
+        Fault::LateRequest => weather.late_request = rate,
         _ => {
             *weather = Weather {
                 delay: rate,
@@ -152,14 +155,28 @@ fn weather(world: &mut World, fault: Fault) {
     world.later(lasts_us, Happening::Undo(Undo::Weather));
 }
 
+/// Holds what a replica sends, a leader's more often than not: so its last words come to followers
+/// of another.
+fn hold(world: &mut World, id: u64) {
+    let leader = world.leader().map_or(id, |(leader, _)| leader);
+    let id = if between(world, 0, 1) == 0 {
+        leader
+    } else {
+        id
+    };
+    let lasts_us = between(world, 300_000, 3_000_000);
+    world.say(|| format!("what replica {id} sends is held for {lasts_us} µs"));
+    world.network.hold(id, world.now_us + lasts_us);
+    world.later(lasts_us, Happening::Undo(Undo::Links));
+}
+
 fn part(world: &mut World, fault: Fault, id: u64) {
     let replicas = world.replicas;
     let other = any_replica(world);
     let lasts_us = between(world, 100_000, 4_000_000);
     match fault {
         Fault::CenterCut => {
-            // With five replicas the first two centers have two each.
-            let center = |id: u64| if replicas == 5 { id.div_ceil(2) } else { id };
+            let center = |id| center_of(id, replicas);
             for member in (1..=replicas).filter(|other| center(*other) == center(id)) {
                 world.network.cut(member, replicas);
             }

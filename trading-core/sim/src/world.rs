@@ -24,17 +24,28 @@ use crate::trader::{SYMBOLS, Trader};
 use crate::{Options, Violation};
 use client::session::{Effect, Input as SessionInput};
 use history::SeenMessage;
-use journal::{SavedSnapshot, SnapshotWriter};
 use protocol::order::server_message::Body;
 use protocol::order::{ClientMessage, ServerMessage};
-use replica::{Config, DriverError, Member, Role};
+use replica::{Config, DriverError, ProtectionLevel, Role, SnapshotEnd, SnapshotJob};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use types::{
-    AccountId, Command, Control, Epoch, Money, Price, Quantity, ReplicaId, SymbolDefinition,
+    AccountId, CenterName, Command, CommitPolicy, Control, Epoch, Member, MemberDuty, MemberRole,
+    Money, Price, Quantity, ReplicaId, SymbolDefinition,
 };
 
 const TICK_US: u64 = 10_000;
+
+/// The center of a replica, by number: of five, the first two centers have two each.
+pub(crate) fn center_of(id: u64, replicas: u64) -> u64 {
+    if replicas == 5 { id.div_ceil(2) } else { id }
+}
+
+/// The site of a replica: the last stands far away, as the links to it say.
+pub(crate) fn site_of(id: u64, replicas: u64) -> &'static str {
+    if id == replicas { "B" } else { "A" }
+}
+
 /// Accounts that trade.
 const ACCOUNTS: u64 = 3;
 
@@ -43,8 +54,10 @@ pub(crate) enum Happening {
     Tick(u64, u64),
     Arrive(u64, Input),
     Wake(u64, u64),
-    Save(u64, u64, SnapshotWriter, SavedSnapshot),
+    Save(u64, u64, SnapshotJob),
     Restart(u64),
+    /// To whom, and whose process reset the connection.
+    Reset(u64, u64),
     Connect(Connection, Box<ClientMessage>),
     ToTrader(Connection, Box<ServerMessage>),
     Closed(Connection, &'static str),
@@ -96,6 +109,7 @@ pub(crate) struct World {
     pub violation: Option<Violation>,
     journal: journal::Options,
     snapshot_every_entries: u64,
+    policy: CommitPolicy,
     opened: bool,
     served_us: u64,
     leaders: BTreeMap<u64, Epoch>,
@@ -113,6 +127,13 @@ impl World {
             retain_bytes,
         };
         let snapshot_every_entries = dice.between(50, 800);
+        let policy = if dice.chance(500_000) {
+            CommitPolicy::SiteSafe {
+                degrade_after_ms: dice.between(300, 2_000) as u32,
+            }
+        } else {
+            CommitPolicy::Metro
+        };
         let traders = dice.between(3, 6);
         let mut world = Self {
             now_us: 0,
@@ -133,6 +154,7 @@ impl World {
             violation: None,
             journal,
             snapshot_every_entries,
+            policy,
             opened: false,
             served_us: 0,
             leaders: BTreeMap::new(),
@@ -209,8 +231,9 @@ impl World {
             Happening::Tick(id, start) => self.tick(id, start),
             Happening::Arrive(id, input) => self.arrive(id, input),
             Happening::Wake(id, start) => self.wake(id, start),
-            Happening::Save(id, start, writer, snapshot) => self.save(id, start, &writer, snapshot),
+            Happening::Save(id, start, job) => self.save(id, start, job),
             Happening::Restart(id) => self.start(id),
+            Happening::Reset(id, dead) => self.reset(id, dead),
             Happening::Connect(connection, logon) => self.connect(connection, logon),
             Happening::ToTrader(connection, message) => self.hand_to_trader(connection, *message),
             Happening::Closed(connection, reason) => self.closed(connection, reason),
@@ -250,13 +273,23 @@ impl World {
     // Replicas.
 
     fn config(&self, id: u64, start: u64) -> Config {
-        let members = (1..=self.replicas).map(|id| Member {
-            replica: ReplicaId(id),
-            priority: (self.replicas + 1 - id) as u32,
+        let members = (1..=self.replicas).filter_map(|id| {
+            Some(Member {
+                replica: ReplicaId(id),
+                // Always a name.
+                center: CenterName::new(&format!("c{}", center_of(id, self.replicas))).ok()?,
+                site: site_of(id, self.replicas).to_owned(),
+                role: MemberRole::Voter,
+                duty: MemberDuty::Data,
+                priority: (self.replicas + 1 - id) as u32,
+                address: None,
+            })
         });
         Config {
             replica: ReplicaId(id),
             members: members.collect(),
+            policy: self.policy,
+            joins: false,
             tick_ms: (TICK_US / 1_000) as u32,
             heartbeat_ms: 50,
             election_timeout_ms_min: 300,
@@ -362,7 +395,10 @@ impl World {
         process.waking = false;
         let mut left = Vec::new();
         let ended = process.turn(now_us, clock, slow_us, &mut left);
-        self.look_at(id, &process);
+        let answered = left
+            .iter()
+            .any(|(_, outgoing)| matches!(outgoing, Outgoing::Client(..)));
+        self.look_at(id, &process, answered, ended.is_err());
         let unproven = process.replica().is_unproven();
         if let Some(node) = self.nodes.get_mut(&id) {
             node.process = Some(process);
@@ -378,8 +414,9 @@ impl World {
         }
     }
 
-    fn look_at(&mut self, id: u64, process: &Process) {
+    fn look_at(&mut self, id: u64, process: &Process, answered: bool, died: bool) {
         let replica = process.replica();
+        let level = self.oracle.state().group().protection.level;
         let view = View {
             role: replica.role(),
             epoch: replica.epoch(),
@@ -387,6 +424,11 @@ impl World {
             applied: replica.applied_index(),
             hash: replica.state().history_hash().to_bytes(),
             serving: replica.serving(),
+            site: site_of(id, self.replicas),
+            persisted: replica.persisted_index(),
+            waits_for_two_sites: replica.state().group().waits_for_two_sites(),
+            answered,
+            died,
         };
         let hash = u64::from_le_bytes(view.hash);
         self.trace
@@ -408,7 +450,21 @@ impl World {
             (None, Err(detail)) => self.break_off("the log has no gaps", detail),
             (None, Ok(())) => {}
         }
+        self.follow_protection(level);
         self.see(&Seen::Turn { replica: id, view });
+    }
+
+    fn follow_protection(&mut self, before: ProtectionLevel) {
+        let level = self.oracle.state().group().protection.level;
+        if level == before {
+            return;
+        }
+        self.say(|| format!("the log is protected: {level:?}"));
+        self.tally.note(if level == ProtectionLevel::Full {
+            "commits waited for the other site again"
+        } else {
+            "commits went on without the other site, with a record"
+        });
     }
 
     fn follow_leaders(&mut self, id: u64, view: View) {
@@ -471,11 +527,10 @@ impl World {
             }
             Outgoing::Client(to, message) => self.send_to_client(from, at_us, to, message),
             Outgoing::Close(to) => self.close(from, at_us, to),
-            Outgoing::Save(writer, snapshot) => {
+            Outgoing::Save(job) => {
                 let start = self.nodes[&from].start;
                 let takes_us = self.dice.between(1_000, 200_000);
-                let save = Happening::Save(from, start, writer, snapshot);
-                self.at(at_us + takes_us, save);
+                self.at(at_us + takes_us, Happening::Save(from, start, job));
             }
             Outgoing::Note(note) => {
                 self.transfer_under_way |= note == "a transfer began";
@@ -484,13 +539,20 @@ impl World {
         }
     }
 
-    fn save(&mut self, id: u64, start: u64, writer: &SnapshotWriter, snapshot: SavedSnapshot) {
+    fn save(&mut self, id: u64, start: u64, job: SnapshotJob) {
         if self.nodes[&id].start != start || self.nodes[&id].process.is_none() {
             return;
         }
-        match writer.save(&snapshot) {
-            Ok(()) => self.arrive(id, Input::Saved(snapshot)),
-            Err(error) => self.died(id, &error.into()),
+        let ended = job.run();
+        match ended.saved {
+            Err(error) if self.nodes[&id].disk.power_failed() => self.died(id, &error),
+            saved => {
+                if saved.is_err() {
+                    self.tally.note("a snapshot could not be built or saved");
+                }
+                let ended = SnapshotEnd { saved, ..ended };
+                self.arrive(id, Input::SnapshotEnded(Box::new(ended)));
+            }
         }
     }
 
@@ -530,6 +592,11 @@ impl World {
         self.leaders.remove(&id);
         // A machine without power resets no connection.
         if !power {
+            for peer in (1..=self.replicas).filter(|peer| *peer != id) {
+                for arrives_us in self.network.between_replicas(id, peer, self.now_us) {
+                    self.at(arrives_us, Happening::Reset(peer, id));
+                }
+            }
             let ended: Vec<Connection> = (0..self.traders.len())
                 .filter(|client| self.traders[*client].replica == id)
                 .map(|client| self.connection_of(client))
@@ -537,6 +604,13 @@ impl World {
             for connection in ended {
                 self.close(id, self.now_us, connection);
             }
+        }
+    }
+
+    /// A replica's connection was reset: it tries again, and suspects who does not listen.
+    fn reset(&mut self, id: u64, dead: u64) {
+        if self.nodes[&dead].process.is_none() {
+            self.arrive(id, Input::Suspect(ReplicaId(dead)));
         }
     }
 
@@ -647,9 +721,16 @@ impl World {
             self.dead.insert(connection);
             return;
         };
+        let late_us = self.network.late_request();
         let trader = &mut self.traders[client];
-        let at_us = (self.now_us + takes_us).max(trader.last_sent_us);
+        let mut at_us = (self.now_us + takes_us).max(trader.last_sent_us);
         trader.last_sent_us = at_us;
+        if let Some(late_us) = late_us {
+            self.dead.insert(connection);
+            let broken = Happening::Closed(connection, "a proxy ended it");
+            self.later(takes_us, broken);
+            at_us += late_us;
+        }
         let input = Input::Client(connection, Box::new(message));
         self.at(at_us, Happening::Arrive(replica, input));
     }

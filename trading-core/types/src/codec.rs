@@ -186,7 +186,7 @@ mod tests {
         };
         assert_eq!(
             encode_batch(&small).unwrap(),
-            [2, 1, 2, 0, 2, 3, 0, 4, 0, 4]
+            [3, 1, 2, 0, 2, 3, 0, 4, 0, 4]
         );
     }
 }

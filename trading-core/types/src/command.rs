@@ -1,8 +1,8 @@
 //! What goes into the log.
 
 use crate::{
-    AccountId, Board, Boards, ClOrdId, ClientSeq, KillMode, KillScope, Money, OutSeq, OwnerId,
-    Phase, PhaseScope, Price, Protection, Quantity, ReferencePrice, ReplicaId, Security, SessionId,
+    AccountId, Board, Boards, ClOrdId, ClientSeq, GroupChange, KillMode, KillScope, Money, OutSeq,
+    OwnerId, Phase, PhaseScope, Price, Quantity, ReferencePrice, ReplicaId, Security, SessionId,
     ShardId, SymbolId, TraderId, TradingDay, TransferId, UnixMicros,
 };
 use serde::{Deserialize, Serialize};
@@ -360,11 +360,6 @@ pub enum Control {
         /// The movement.
         transfer: TransferId,
     },
-    /// The leader records how well the log is protected from here on.
-    SetProtection {
-        /// How well.
-        protection: Protection,
-    },
     /// Sets the house's limits of an account.
     SetAccountLimits {
         /// The account.
@@ -381,6 +376,8 @@ pub enum Control {
         /// On it, or off it.
         is_restricted: bool,
     },
+    /// Changes the replicated group itself. Only the replication layer writes these.
+    Group(GroupChange),
 }
 
 /// A symbol as it is listed.

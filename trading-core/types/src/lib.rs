@@ -15,6 +15,7 @@
 mod codec;
 mod command;
 mod event;
+mod group;
 mod ids;
 mod market;
 mod money;
@@ -32,6 +33,9 @@ pub use event::{
     CancelCause, ControlOutcome, Event, MaintenanceLease, OrderState, OrderView, Outbound, Report,
     Trade, TradeSide,
 };
+pub use group::{
+    CommitPolicy, GroupChange, Member, MemberAddress, MemberDuty, MemberRole, MembershipStep,
+};
 pub use ids::{
     AccountId, CenterName, ClOrdId, ClientSeq, Epoch, IdError, LogIndex, LogSeq, OrderId, OutSeq,
     OwnerId, ReplicaId, SessionId, ShardId, SymbolId, TradeId, TraderId, TradingDay, TransferId,
@@ -40,8 +44,8 @@ pub use ids::{
 pub use market::{Board, Boards, Exchange, Phase, PhaseScope, ReferencePrice, Security};
 pub use money::{Money, Price, Quantity};
 pub use reject::{RejectReason, Table, Term, Unexecuted};
-pub use safety::{Alert, AlertKind, KillMode, KillScope, Protection};
+pub use safety::{Alert, AlertKind, KillMode, KillScope};
 pub use sharding::shard_of;
 
 /// Version of the serialised form of [`Batch`]. A reader refuses a version it does not know.
-pub const LOG_FORMAT: u8 = 2;
+pub const LOG_FORMAT: u8 = 3;

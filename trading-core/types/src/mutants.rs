@@ -16,16 +16,19 @@ pub enum Mutant {
     NoFundsCheck,
     /// A replica that misses its leader begins a new epoch without asking whether others do, too.
     NoPreVote,
+    /// Under `SiteSafe` a leader answers without the other site.
+    NoGroupCommit,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::AcknowledgeBeforeSync,
         Self::NoEpochFence,
         Self::NoDedupe,
         Self::NoFundsCheck,
         Self::NoPreVote,
+        Self::NoGroupCommit,
     ];
 
     /// Its name on a command line.
@@ -37,6 +40,7 @@ impl Mutant {
             Self::NoDedupe => "no-dedupe",
             Self::NoFundsCheck => "no-funds-check",
             Self::NoPreVote => "no-pre-vote",
+            Self::NoGroupCommit => "no-group-commit",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The words of control over trading: kill switches, alerts, and what protects the log itself.
+//! The words of control over trading: kill switches and alerts.
 
 use crate::{AccountId, SessionId, Side, SymbolId, TraderId};
 use serde::{Deserialize, Serialize};
@@ -71,16 +71,4 @@ pub struct Alert {
     pub observed: u64,
     /// What the rule allows, in the same unit.
     pub allowed: u64,
-}
-
-/// How well the log is protected at the moment, by the commit policy's own measure.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-pub enum Protection {
-    /// As the policy promises.
-    #[default]
-    Full,
-    /// Less than it promises: the wider copy is too far behind, and commits do not wait for it.
-    Degraded,
 }

@@ -1,5 +1,7 @@
 //! Three real processes on loopback, real sockets, real disks.
 
+mod places;
+
 use protocol::admin::admin_client::AdminClient;
 use protocol::admin::{
     ControlRequest, DefineSymbol, OpenAccount, Position, ReplicaStatus, StatusRequest,
@@ -44,15 +46,16 @@ impl Group {
     }
 
     pub fn start_replica(&mut self, replica: usize) {
-        let centers = [("a1", "A"), ("a2", "A"), ("b1", "B")];
-        let members: Vec<serde_json::Value> = (1..=3)
+        // A fourth joins the three that founded the group.
+        let centers = [("a1", "A"), ("a2", "A"), ("b1", "B"), ("b1", "B")];
+        let members: Vec<serde_json::Value> = (1..=self.ports.len())
             .map(|id: usize| {
                 let (center, site) = centers[id - 1];
                 let [replication, orders, ..] = self.ports[id - 1];
                 serde_json::json!({
                     "replica": id, "center": center, "site": site,
                     "replication": format!("127.0.0.1:{replication}"),
-                    "orders": format!("127.0.0.1:{orders}"), "priority": 4 - id,
+                    "orders": format!("127.0.0.1:{orders}"), "priority": 5 - id,
                 })
             })
             .collect();
@@ -65,7 +68,7 @@ impl Group {
                        "orders": format!("127.0.0.1:{orders}"),
                        "http": format!("127.0.0.1:{http}"),
                        "binary": format!("127.0.0.1:{binary}")},
-            "members": members,
+            "members": members, "join": replica > 3,
             "journal": {"segment_bytes": 1 << 20,
                         "snapshot_every_entries": self.snapshot_every_entries,
                         "retain_entries": 50},
@@ -124,7 +127,7 @@ impl Group {
                 return found;
             }
             if Instant::now() > until {
-                let logs: String = (1..=3)
+                let logs: String = (1..=self.ports.len())
                     .map(|n| {
                         let path = self.folder.path().join(format!("log-{n}"));
                         let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -139,7 +142,7 @@ impl Group {
 
     pub async fn leader(&self) -> usize {
         self.wait_for("a serving leader", async |group| {
-            for replica in 1..=3 {
+            for replica in 1..=group.ports.len() {
                 if group.children[replica - 1].is_some()
                     && group.status(replica).await.is_some_and(|s| s.serving)
                 {
@@ -163,7 +166,7 @@ impl Group {
     pub async fn wait_for_equal_states(&self) {
         self.wait_for("equal states", async |group| {
             let mut seen = Vec::new();
-            for replica in 1..=3 {
+            for replica in 1..=group.ports.len() {
                 if group.children[replica - 1].is_some() {
                     let status = group.status(replica).await?;
                     seen.push((status.applied_index, status.history_hash));

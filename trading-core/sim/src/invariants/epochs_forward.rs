@@ -26,6 +26,7 @@ impl Invariant for EpochsForward {
                 self.replicas.remove(replica);
                 return Ok(());
             }
+            Seen::Turn { view, .. } if view.died => return Ok(()),
             Seen::Turn { replica, view } => (
                 format!("replica {replica}"),
                 self.replicas.entry(*replica).or_default(),

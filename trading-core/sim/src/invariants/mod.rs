@@ -11,6 +11,7 @@ mod one_leader;
 mod progress;
 mod recovery_point;
 mod replies;
+mod two_sites;
 mod undisturbed;
 mod witness;
 
@@ -34,6 +35,16 @@ pub struct View {
     pub hash: [u8; 8],
     /// Whether it leads and answers.
     pub serving: bool,
+    /// Where it stands.
+    pub site: &'static str,
+    /// The last entry on its disk.
+    pub persisted: LogIndex,
+    /// Whether commits must reach two sites, as its state has it.
+    pub waits_for_two_sites: bool,
+    /// It has answered a client in this turn.
+    pub answered: bool,
+    /// It died in this turn: what it had not synced by then it had promised to nobody.
+    pub died: bool,
 }
 
 /// Something that happened.
@@ -110,6 +121,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(conservation::Conservation),
         Box::new(book_uncrossed::BookUncrossed),
         Box::<replies::Replies>::default(),
+        Box::<two_sites::TwoSites>::default(),
         Box::new(undisturbed::Undisturbed),
         Box::new(progress::Progress),
         Box::new(acknowledged_once::AcknowledgedOnce),
