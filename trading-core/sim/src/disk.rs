@@ -407,6 +407,9 @@ impl Machine {
             self.plan.sync_fails = false;
             self.sync_failed = true;
             self.tally.count(Fault::SyncFailure);
+            // As Linux does: the pages count as clean now. They are seen by whoever reads, and a
+            // later sync does not write them.
+            self.file(inode)?.pending.clear();
             return Err(io::Error::other("input/output error"));
         }
         let lose = self.plan.lose_synced_write;

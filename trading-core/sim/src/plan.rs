@@ -63,7 +63,7 @@ pub(crate) fn step(world: &mut World) {
     let pause_us = world.planner.dice.between(20_000, pause_us_max);
     world.later(pause_us, Happening::Plan);
     let waits = world.now_us < world.planner.quiet_until_us;
-    let tainted = world.nodes.values().any(|node| node.tainted);
+    let tainted = world.nodes.values().any(|node| node.tainted.is_some());
     if waits || (tainted && world.planner.mode == Mode::Bounded) {
         return;
     }
@@ -228,7 +228,7 @@ fn is_calm(world: &World) -> bool {
                     && replica.applied_index().0 + 8 >= world.entries()
             });
             in_step
-                && !node.tainted
+                && node.tainted.is_none()
                 && node.slow_us == 0
                 && node.paused_until_us <= now_us
                 && !node.disk.has_plans()
@@ -288,7 +288,7 @@ fn lose(world: &mut World, fault: Fault, id: u64) {
 
 fn taint(world: &mut World, id: u64) {
     if let Some(node) = world.nodes.get_mut(&id) {
-        node.tainted = true;
+        node.tainted = Some(node.start);
     }
 }
 
@@ -301,12 +301,15 @@ pub(crate) fn look_for_recovery(world: &mut World, id: u64) {
     let Some(node) = world.nodes.get_mut(&id) else {
         return;
     };
-    let recovered = node.process.as_ref().is_some_and(|process| {
-        let replica = process.replica();
-        leader != id && replica.epoch() == epoch && replica.applied_index().0 >= entries
-    });
+    // What a process still has in memory is no recovery: the loss shows once it has started again.
+    let has_met_the_loss = node.tainted.is_some_and(|start| node.start > start);
+    let recovered = has_met_the_loss
+        && node.process.as_ref().is_some_and(|process| {
+            let replica = process.replica();
+            leader != id && replica.epoch() == epoch && replica.applied_index().0 >= entries
+        });
     if recovered && !node.disk.has_plans() {
-        node.tainted = false;
+        node.tainted = None;
         node.wiped = false;
         world
             .tally

@@ -78,8 +78,8 @@ pub(crate) struct Node {
     pub start: u64,
     pub paused_until_us: u64,
     pub slow_us: u64,
-    /// Its disk lost what was promised, and it has not caught up since.
-    pub tainted: bool,
+    /// The start in which its disk lost what was promised, until it has caught up in a later one.
+    pub tainted: Option<u64>,
     /// Its disk was emptied, and it has not caught up since.
     pub wiped: bool,
     /// Stopped by the run, and not to be started by itself.
@@ -187,7 +187,7 @@ impl World {
             start: 0,
             paused_until_us: 0,
             slow_us: 0,
-            tainted: false,
+            tainted: None,
             wiped: false,
             restart_due: false,
             failures: 0,
@@ -325,7 +325,7 @@ impl World {
         match Process::start(node.disk.clone(), journal, config, node.clock, now_us) {
             Ok((process, notes)) => {
                 let unproven = process.replica().is_unproven();
-                let intact = !node.tainted && !unproven;
+                let intact = node.tainted.is_none() && !unproven;
                 node.process = Some(process);
                 notes.into_iter().for_each(|note| self.tally.note(note));
                 let first_tick_us = self.dice.below(TICK_US);
@@ -402,7 +402,7 @@ impl World {
         let unproven = process.replica().is_unproven();
         if let Some(node) = self.nodes.get_mut(&id) {
             node.process = Some(process);
-            if node.tainted && !unproven {
+            if node.tainted.is_some() && !unproven {
                 crate::plan::look_for_recovery(self, id);
             }
         }
