@@ -105,7 +105,10 @@ impl Journal {
         // this one will.
         files::sync_folder(&*disk)?;
         let mut spares = Spares::new(&disk, options.segment_bytes);
-        let mut replay = Replay::new(snapshot::newest(&*disk)?, options.retain_entries);
+        let mut replay = Replay::new(
+            snapshot::newest(&*disk, LogIndex(u64::MAX))?,
+            options.retain_entries,
+        );
         let mut segments = VecDeque::new();
         let mut offset = 0;
         let positions = files::segments(&*disk)?;
@@ -939,5 +942,28 @@ mod tests {
         drop(journal);
         let (_, recovered) = open(folder.path()).unwrap();
         assert_eq!(indexes(&recovered), [(51, 4)]);
+    }
+
+    /// Found by the simulator: a snapshot was being built when a peer's later one took the place of
+    /// the log, and a healthy replica stopped over the difference.
+    #[test]
+    fn entries_that_a_peers_snapshot_replaced_are_refused_and_not_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut journal, _) = open(folder.path()).unwrap();
+        let entries = vec![entry(1, 1), entry(2, 1), entry(3, 1)];
+        journal
+            .append(entries, Some(state(1, 3)), Sync::Now)
+            .unwrap();
+        let writer = journal.snapshot_writer();
+        writer.save(&snapshot(1, 1)).unwrap();
+        assert_eq!(
+            writer.entries(LogIndex(1), LogIndex(3)).unwrap().entries(),
+            2
+        );
+        journal.install(&snapshot(50, 4), state(4, 50)).unwrap();
+        let base = writer.newest(LogIndex(3)).unwrap();
+        assert_eq!(base.map(|base| base.index), Some(LogIndex(1)));
+        let refused = writer.entries(LogIndex(1), LogIndex(3)).unwrap_err();
+        assert!(matches!(refused, JournalError::NotKept { .. }), "{refused}");
     }
 }

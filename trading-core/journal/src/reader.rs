@@ -108,7 +108,7 @@ pub struct Inspected {
 pub fn inspect(folder: &Path) -> Result<Inspected, JournalError> {
     let disk = FolderDisk::new(folder);
     let mut found = Inspected {
-        snapshot: snapshot::newest(&disk)?,
+        snapshot: snapshot::newest(&disk, LogIndex(u64::MAX))?,
         ..Inspected::default()
     };
     for segment in files::segments(&disk)? {

@@ -77,12 +77,12 @@ impl SnapshotWriter {
         Ok(read_back)
     }
 
-    /// The newest snapshot that can be read.
+    /// The newest snapshot that can be read and reaches no further than `upto`.
     ///
     /// # Errors
     /// [`JournalError`] when there are some and none can.
-    pub fn newest(&self) -> Result<Option<SavedSnapshot>, JournalError> {
-        newest(&*self.disk)
+    pub fn newest(&self, upto: LogIndex) -> Result<Option<SavedSnapshot>, JournalError> {
+        newest(&*self.disk, upto)
     }
 
     /// The committed entries after one, up to and with another, from the log on the disk.
@@ -91,7 +91,16 @@ impl SnapshotWriter {
     /// [`JournalError::NotKept`] when they are not all there.
     pub fn entries(&self, after: LogIndex, upto: LogIndex) -> Result<CommittedLog, JournalError> {
         let from = LogIndex(after.0 + 1);
-        reader::read_committed_on(self.disk.clone(), from, upto)
+        let mut log = reader::read_committed_on(self.disk.clone(), from, upto)?;
+        match log.take_snapshot() {
+            None => Ok(log),
+            // A peer's snapshot has taken the place of the log meanwhile.
+            Some(snapshot) => Err(JournalError::NotKept {
+                index: from,
+                epoch: snapshot.epoch,
+                first: LogIndex(snapshot.index.0 + 1),
+            }),
+        }
     }
 }
 
@@ -139,10 +148,14 @@ pub fn decode(bytes: &[u8]) -> Result<SavedSnapshot, &'static str> {
     Ok(snapshot)
 }
 
-/// The newest snapshot that can be read, those that cannot be left in place.
-pub(crate) fn newest(disk: &dyn Disk) -> Result<Option<SavedSnapshot>, JournalError> {
+/// The newest snapshot that can be read and reaches no further than `upto`; others are left in place.
+pub(crate) fn newest(
+    disk: &dyn Disk,
+    upto: LogIndex,
+) -> Result<Option<SavedSnapshot>, JournalError> {
     let mut first_error = None;
-    for index in files::snapshots(disk)?.into_iter().rev() {
+    let within = |index: &u64| *index <= upto.0;
+    for index in files::snapshots(disk)?.into_iter().rev().filter(within) {
         match read(disk, &files::snapshot_name(index)) {
             Ok(snapshot) => return Ok(Some(snapshot)),
             Err(error) => first_error = first_error.or(Some(error)),

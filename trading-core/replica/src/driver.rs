@@ -220,7 +220,7 @@ impl SnapshotJob {
     }
 
     fn build_and_save(&self) -> Result<SavedSnapshot, DriverError> {
-        let base = self.writer.newest()?;
+        let base = self.writer.newest(self.task.index)?;
         let after = base.as_ref().map_or(LogIndex(0), |base| base.index);
         let entries = self.writer.entries(after, self.task.index)?;
         let entries = entries.map(|entry| entry.map_err(DriverError::from));
