@@ -41,6 +41,7 @@ impl<B: MarketBook> Shard<B> {
             Control::SetAccountTerms { account, terms } => self.set_terms(*account, *terms),
             Control::SettleDay { trading_day } => self.settle_day(*trading_day, events),
             Control::Group(change) => Ok(self.change_group(change)),
+            Control::Operation(record) => Ok(self.operation(record)),
             Control::KillSwitch { scope, mode } => self.kill_switch(*scope, *mode, events),
             Control::LoadRules { document } => self.load_rules(document),
             Control::TransferOut {

@@ -17,7 +17,7 @@ use crate::EntryContext;
 use crate::client_ids::folded;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use types::{ClOrdId, ControlOutcome, Event, LogSeq, Outbound, Report};
+use types::{ClOrdId, ControlOutcome, Event, LogSeq, OperationRefusal, Outbound, Report};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The running hash of all commands applied and all events caused.
@@ -110,6 +110,18 @@ impl HistoryHash {
                 self.fold(7, 3);
                 self.fold(lease.replica.0, lease.until.0);
             }
+            ControlOutcome::OperationRefused(refusal) => match refusal {
+                OperationRefusal::Bounds { found, max, .. } => {
+                    self.fold(7, 4);
+                    self.fold(*found, *max);
+                }
+                OperationRefusal::Held { until, .. } => {
+                    self.fold(7, 5);
+                    self.fold(0, until.0);
+                }
+                OperationRefusal::NameTaken { .. } => self.fold(7, 6),
+                OperationRefusal::NotRunning { .. } => self.fold(7, 7),
+            },
         }
     }
 

@@ -26,7 +26,7 @@ use types::{Phase, Price, SymbolDefinition};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Version of the snapshot's form. A change to any type of the state needs a new one.
-pub const SNAPSHOT_FORMAT: u16 = 5;
+pub const SNAPSHOT_FORMAT: u16 = 6;
 
 const MAGIC: &[u8; 7] = b"TCSTATE";
 const HEAD_BYTES: usize = MAGIC.len() + 2 + 8;

@@ -8,6 +8,7 @@ use crate::history_hash::HistoryHash;
 use crate::listing::{Listing, MarketBook};
 use crate::lookup::Lookup;
 use crate::messages::Messages;
+use crate::operations::Operations;
 use crate::orders::{Order, Orders};
 use crate::risk::Risk;
 use crate::session::Session;
@@ -19,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use surveillance::{Finding, Surveillance};
 use types::{
-    AccountId, AccountTerms, ClientSeq, Command, Epoch, Event, LogIndex, LogSeq, Logon,
+    AccountId, AccountTerms, Board, ClientSeq, Command, Epoch, Event, LogIndex, LogSeq, Logon,
     MaintenanceLease, Money, OrderId, OrderView, OutSeq, Outbound, Phase, Price, Quantity,
     RejectReason, Report, SessionId, Side, SymbolDefinition, SymbolId, Table, TradeId, TradingDay,
     UnixMicros,
@@ -98,6 +99,7 @@ pub(crate) struct Facts {
     pub counters: Counters,
     pub last_trade: TradeId,
     pub maintenance: Option<MaintenanceLease>,
+    pub operations: Operations,
     pub totals: Totals,
     pub group: Group,
     /// The last day that was settled.
@@ -155,6 +157,7 @@ impl<B: MarketBook> Shard<B> {
                 counters: Counters::default(),
                 last_trade: TradeId(0),
                 maintenance: None,
+                operations: Operations::default(),
                 totals: Totals::default(),
                 group: Group::default(),
                 settled_day: TradingDay(0),
@@ -388,6 +391,18 @@ impl<B: MarketBook> Shard<B> {
     #[must_use]
     pub fn maintenance(&self) -> Option<&MaintenanceLease> {
         self.facts.maintenance.as_ref()
+    }
+
+    /// The operation that runs, those that ended, and where the last one put leadership.
+    #[must_use]
+    pub fn operations(&self) -> &Operations {
+        &self.facts.operations
+    }
+
+    /// What symbols of each board begin with when they are listed: the phase that the board is in.
+    #[must_use]
+    pub fn phase_of(&self, board: Board) -> Phase {
+        self.facts.phases[board as usize]
     }
 
     /// The number that a session's next request must carry; `None` before its first logon.

@@ -5,10 +5,11 @@ use crate::admin::control_request::Body as Asked;
 use crate::bad_field::{BadField, from_one};
 use crate::control_words as words;
 use crate::membership;
+use crate::operations;
 use types::{
-    AccountId, AccountLimits, AccountTerms, Boards, Control, ControlOutcome, Epoch, GroupChange,
-    LogIndex, MaintenanceLease, Money, OwnerId, Price, Quantity, ReplicaId, ShardId,
-    SymbolDefinition, SymbolId, TradingDay, TransferId, UnixMicros,
+    AccountId, AccountLimits, AccountTerms, Board, Boards, Control, ControlOutcome, Epoch,
+    GroupChange, LogIndex, MaintenanceLease, Money, OwnerId, Phase, Price, Quantity, ReplicaId,
+    ShardId, SymbolDefinition, SymbolId, TradingDay, TransferId, UnixMicros,
 };
 
 /// Reads a control request.
@@ -60,6 +61,9 @@ pub fn read_control(request: &admin::ControlRequest) -> Result<Control, BadField
                 policy,
             )?))
         }
+        Asked::BeginOperation(begin) => Control::Operation(operations::read_begin(begin)?),
+        Asked::RecordStep(step) => Control::Operation(operations::read_step(step)),
+        Asked::EndOperation(end) => Control::Operation(operations::read_end(end)?),
         Asked::SetPhase(set) => {
             let (scope, phase) = words::read_set_phase(set)?;
             Control::SetPhase { scope, phase }
@@ -148,6 +152,7 @@ pub fn control_request(control: &Control) -> admin::ControlRequest {
             })
         }
         Control::Group(_) => return admin::ControlRequest { body: None },
+        Control::Operation(record) => operations::request(record),
         Control::DefineSymbol(definition) => Asked::DefineSymbol(admin::DefineSymbol {
             symbol: definition.symbol.0,
             tick: definition.tick.0,
@@ -278,6 +283,12 @@ pub fn control_response(
             );
             (false, MAINTENANCE_HELD, text, Some(lease))
         }
+        ControlOutcome::OperationRefused(refusal) => (
+            false,
+            operations::OPERATION_REFUSED,
+            refusal.to_string(),
+            standing,
+        ),
     };
     admin::ControlResponse {
         epoch: epoch.0,
@@ -291,6 +302,15 @@ pub fn control_response(
 
 /// Code of a maintenance request that must wait because someone else holds the lease.
 pub const MAINTENANCE_HELD: u32 = 904;
+
+/// The phase of a board as it goes over the wire.
+#[must_use]
+pub fn board_phase(board: Board, phase: Phase) -> admin::BoardPhase {
+    admin::BoardPhase {
+        board: words::board(board),
+        phase: words::phase(phase),
+    }
+}
 
 /// A lease as it goes over the wire.
 #[must_use]
@@ -317,8 +337,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use types::{
-        Board, CommitPolicy, KillMode, KillScope, Phase, PhaseScope, ReferencePrice, RejectReason,
-        Security, Side, TraderId,
+        CenterName, CommitPolicy, KillMode, KillScope, OperationKind, OperationOutcome,
+        OperationRecord, PhaseScope, PreferredLeader, ReferencePrice, RejectReason, Security, Side,
+        TraderId,
     };
 
     fn any_definition() -> impl Strategy<Value = Control> {
@@ -440,6 +461,46 @@ mod tests {
         ]
     }
 
+    fn any_operation() -> impl Strategy<Value = Control> {
+        let texts = (any::<String>(), any::<String>(), any::<u32>());
+        let outcome = prop::sample::select(vec![
+            OperationOutcome::Succeeded,
+            OperationOutcome::Failed,
+            OperationOutcome::Abandoned,
+        ]);
+        let preferred = prop::option::of((1_u64..).prop_map(|replica| PreferredLeader {
+            replica: ReplicaId(replica),
+            declared: CenterName::new("a1").unwrap(),
+        }));
+        let rest = (any::<[u8; 32]>(), outcome, preferred, 0..3);
+        (texts, any::<String>(), rest).prop_map(|((name, holder, ttl_ms), text, rest)| {
+            let (digest, outcome, preferred, which) = rest;
+            Control::Operation(match which {
+                0 => OperationRecord::Begin {
+                    name,
+                    kind: OperationKind::Switchover,
+                    digest,
+                    holder,
+                    ttl_ms,
+                },
+                1 => OperationRecord::Step {
+                    name,
+                    holder,
+                    ttl_ms,
+                    step: text,
+                    detail: String::new(),
+                },
+                _ => OperationRecord::End {
+                    name,
+                    holder,
+                    outcome,
+                    detail: text,
+                    preferred,
+                },
+            })
+        })
+    }
+
     fn any_control() -> impl Strategy<Value = Control> {
         prop_oneof![
             any_definition(),
@@ -466,6 +527,7 @@ mod tests {
                 }
             }),
             any::<String>().prop_map(|holder| Control::ReleaseMaintenance { holder }),
+            any_operation(),
             Just(Control::Group(GroupChange::Policy(CommitPolicy::Metro))),
             (100_u32..=600_000).prop_map(|degrade_after_ms| {
                 Control::Group(GroupChange::Policy(CommitPolicy::SiteSafe {

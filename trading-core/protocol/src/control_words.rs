@@ -70,7 +70,7 @@ fn read_phase(value: i32) -> Result<Phase, BadField> {
     })
 }
 
-fn phase(phase: Phase) -> i32 {
+pub(crate) fn phase(phase: Phase) -> i32 {
     match phase {
         Phase::Closed => admin::Phase::Closed,
         Phase::OpeningCall => admin::Phase::OpeningCall,

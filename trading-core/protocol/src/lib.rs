@@ -20,6 +20,7 @@ mod bad_field;
 pub mod binary;
 mod control_words;
 pub mod membership;
+pub mod operations;
 pub mod order_entry;
 #[cfg(test)]
 mod samples;

@@ -1,9 +1,9 @@
 //! What a replica knows of itself and its group.
 
 use crate::{Election, Handover, Replica, SnapshotStatus};
-use engine::{Counters, Group};
+use engine::{Counters, Group, Operations};
 use raft::StateRole;
-use types::{Epoch, LogIndex, LogSeq, MaintenanceLease, ReplicaId, UnixMicros};
+use types::{Board, Epoch, LogIndex, LogSeq, MaintenanceLease, Phase, ReplicaId, UnixMicros};
 
 /// A replica's part in its group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +93,10 @@ pub struct Status {
     pub all_voters_in_step: bool,
     /// Members, policy and protection as of the last entry applied.
     pub group: Group,
+    /// Operations that move or change the core, as of the last entry applied.
+    pub operations: Operations,
+    /// The phase of each board.
+    pub phases: Vec<(Board, Phase)>,
     /// What became of its snapshots.
     pub snapshots: SnapshotStatus,
     /// The last time that it handed leadership over.
@@ -127,6 +131,10 @@ impl Replica {
             overflows: self.overflows,
             maintenance: self.state.maintenance().cloned(),
             group: self.state.group().clone(),
+            operations: self.state.operations().clone(),
+            phases: (Board::ALL.iter())
+                .map(|board| (*board, self.state.phase_of(*board)))
+                .collect(),
             snapshots: self.snapshots.status(),
             handover: self.handover.last,
             now,

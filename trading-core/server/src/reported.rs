@@ -4,7 +4,7 @@ use crate::admin::Identity;
 use crate::clock::now;
 use crate::core::Published;
 use protocol::admin::{self as wire, ReplicaStatus};
-use protocol::{administration, membership};
+use protocol::{administration, membership, operations};
 use replica::{Election, Group, HashPoint, Peer, ProtectionLevel, Role, Status};
 
 /// A replica's status on the wire; free disk and round trips are filled in by who knows them.
@@ -65,6 +65,16 @@ pub(crate) fn status(identity: &Identity, shown: &Published) -> ReplicaStatus {
         disk_free_bytes: 0,
         configuration_digest: identity.digest.clone(),
         group: Some(group(&status.group)),
+        operations: Some(wire::Operations {
+            running: (status.operations.running.as_ref()).map(operations::operation),
+            ended: (status.operations.ended.iter())
+                .map(operations::operation)
+                .collect(),
+            preferred: (status.operations.preferred.as_ref()).map(operations::write_preferred),
+        }),
+        phases: (status.phases.iter())
+            .map(|(board, phase)| administration::board_phase(*board, *phase))
+            .collect(),
         snapshots: Some(wire::Snapshots {
             verified_index: status.snapshots.verified_index.0,
             verified: status.snapshots.verified,

@@ -1,9 +1,10 @@
 //! What goes into the log.
 
 use crate::{
-    AccountId, Board, Boards, ClOrdId, ClientSeq, GroupChange, KillMode, KillScope, Money, OutSeq,
-    OwnerId, Phase, PhaseScope, Price, Quantity, ReferencePrice, ReplicaId, Security, SessionId,
-    ShardId, SymbolId, TraderId, TradingDay, TransferId, UnixMicros,
+    AccountId, Board, Boards, ClOrdId, ClientSeq, GroupChange, KillMode, KillScope, Money,
+    OperationRecord, OutSeq, OwnerId, Phase, PhaseScope, Price, Quantity, ReferencePrice,
+    ReplicaId, Security, SessionId, ShardId, SymbolId, TraderId, TradingDay, TransferId,
+    UnixMicros,
 };
 use serde::{Deserialize, Serialize};
 
@@ -378,6 +379,8 @@ pub enum Control {
     },
     /// Changes the replicated group itself. Only the replication layer writes these.
     Group(GroupChange),
+    /// Begins, goes on with or ends an operation that moves or changes the core.
+    Operation(OperationRecord),
 }
 
 /// A symbol as it is listed.

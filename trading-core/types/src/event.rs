@@ -1,8 +1,8 @@
 //! What applying a command causes.
 
 use crate::{
-    AccountId, Alert, ClOrdId, ClientSeq, Epoch, LogSeq, OrderId, OutSeq, Price, Quantity,
-    RejectReason, ReplicaId, SessionId, Side, SymbolId, TradeId, UnixMicros,
+    AccountId, Alert, ClOrdId, ClientSeq, Epoch, LogSeq, OperationRefusal, OrderId, OutSeq, Price,
+    Quantity, RejectReason, ReplicaId, SessionId, Side, SymbolId, TradeId, UnixMicros,
 };
 use serde::{Deserialize, Serialize};
 
@@ -269,6 +269,8 @@ pub enum ControlOutcome {
     MaintenanceGranted(MaintenanceLease),
     /// Someone else holds that right.
     MaintenanceHeld(MaintenanceLease),
+    /// A record about an operation had no effect.
+    OperationRefused(OperationRefusal),
 }
 
 /// Who may take which replica out of service, and until when.

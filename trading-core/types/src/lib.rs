@@ -20,6 +20,7 @@ mod ids;
 mod market;
 mod money;
 pub mod mutants;
+mod operation;
 mod reject;
 mod safety;
 mod sharding;
@@ -43,6 +44,10 @@ pub use ids::{
 };
 pub use market::{Board, Boards, Exchange, Phase, PhaseScope, ReferencePrice, Security};
 pub use money::{Money, Price, Quantity};
+pub use operation::{
+    Operation, OperationBounds, OperationKind, OperationOutcome, OperationRecord, OperationRefusal,
+    OperationStep, PreferredLeader,
+};
 pub use reject::{RejectReason, Table, Term, Unexecuted};
 pub use safety::{Alert, AlertKind, KillMode, KillScope};
 pub use sharding::shard_of;
