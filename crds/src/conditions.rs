@@ -1,4 +1,4 @@
-//! The conditions of a `TradingCore`: their types, their reasons, and how one is put in place.
+//! The conditions of our objects: their types, their reasons, and how one is put in place.
 //!
 //! | type | True means |
 //! | --- | --- |
@@ -8,6 +8,9 @@
 //! | `ReplicasInStep` | every replica follows closely and none differs in content |
 //! | `RpoZero` | the loss of any one center would lose no acknowledged order |
 //! | `EntryReady` | this center's entry takes clients |
+//!
+//! Those are a `TradingCore`'s. A `Switchover` has `Ready` once it has ended well, and
+//! `GapWithinObjective` once a gap was measured.
 //!
 //! Without data a condition is `Unknown`, never `True`. Two more are there only while they hold, as
 //! the kstatus convention wants it: `Reconciling` (this center's objects are still becoming what the
@@ -33,7 +36,10 @@ pub const RECONCILING: &str = "Reconciling";
 /// This center's objects cannot become what the object asks for without help. Absent otherwise.
 pub const STALLED: &str = "Stalled";
 
-/// Every type that is always there, in the order in which they are written.
+/// A planned move's time without service was no longer than its objective.
+pub const GAP_WITHIN_OBJECTIVE: &str = "GapWithinObjective";
+
+/// Every type that is always there on a `TradingCore`, in the order in which they are written.
 pub const TYPES: [&str; 6] = [
     READY,
     AVAILABLE,
@@ -85,12 +91,26 @@ pub mod reasons {
     pub const ENTRY_PENDING: &str = "EntryPending";
     /// No gateway pod is ready.
     pub const GATEWAY_DOWN: &str = "GatewayDown";
+    /// A move is waiting for its checks.
+    pub const CHECKS_PENDING: &str = "ChecksPending";
+    /// A check of a move did not pass.
+    pub const CHECKS_FAILED: &str = "ChecksFailed";
+    /// A dry run has told what would happen.
+    pub const PREDICTED: &str = "Predicted";
+    /// A move is under way.
+    pub const MOVING: &str = "Moving";
+    /// A move has ended well.
+    pub const MOVED: &str = "Moved";
+    /// A move had begun and did not come to its end.
+    pub const NOT_MOVED: &str = "NotMoved";
+    /// The gap was measured.
+    pub const MEASURED: &str = "Measured";
 }
 
 /// What a condition should say now, before it is compared with what it said before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// One of [`TYPES`], [`RECONCILING`] or [`STALLED`].
+    /// One of the types above.
     pub type_: &'static str,
     /// Whether it holds.
     pub status: ConditionStatus,

@@ -9,9 +9,13 @@
 //! API group `tricenter.dev`, version `v1alpha1`. This member depends on no other.
 
 pub mod conditions;
+mod switchover;
 mod trading_core;
 pub mod yaml;
 
+pub use switchover::{
+    Check, Leg, Switchover, SwitchoverPhase, SwitchoverSpec, SwitchoverStatus, Verdict,
+};
 pub use trading_core::{
     Center, CenterAddresses, CommitPolicy, Condition, ConditionStatus, Entry, Exposure,
     ExposureType, HandBack, HandBackPolicy, Journal, LastFailover, Objective, ReplicaRole,
@@ -36,10 +40,16 @@ pub struct DefinitionFile {
 /// Every definition, in the order in which it should be applied.
 #[must_use]
 pub fn definitions() -> Vec<DefinitionFile> {
-    vec![DefinitionFile {
-        name: "tradingcores.tricenter.dev.yaml",
-        definition: TradingCore::crd(),
-    }]
+    vec![
+        DefinitionFile {
+            name: "switchovers.tricenter.dev.yaml",
+            definition: Switchover::crd(),
+        },
+        DefinitionFile {
+            name: "tradingcores.tricenter.dev.yaml",
+            definition: TradingCore::crd(),
+        },
+    ]
 }
 
 /// A definition as the text of its file.
@@ -84,7 +94,7 @@ mod tests {
         fn check(path: &str, schema: &serde_json::Value) {
             for (name, property) in schema["properties"].as_object().into_iter().flatten() {
                 let path = format!("{path}.{name}");
-                if path != "TradingCore.metadata" {
+                if !path.ends_with(".metadata") {
                     let text = property["description"].as_str().unwrap_or_default();
                     assert!(text.len() > 10, "{path} has no description");
                 }
@@ -95,8 +105,9 @@ mod tests {
         for file in definitions() {
             let json = serde_json::to_value(&file.definition).unwrap();
             let schema = &json["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+            let kind = &file.definition.spec.names.kind;
             for part in ["spec", "status"] {
-                check(&format!("TradingCore.{part}"), &schema["properties"][part]);
+                check(&format!("{kind}.{part}"), &schema["properties"][part]);
             }
         }
     }

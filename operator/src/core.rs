@@ -1,4 +1,4 @@
-//! The trading core as the operator speaks to it: four calls of its administration.
+//! The trading core as the operator speaks to it: five calls of its administration.
 //!
 //! A silent replica is an answer ("could not be asked"), never a failure of the operator, and every
 //! call has a short end.
@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use client::admin::{AdminConnection, AdminError};
 use protocol::admin::ReplicaStatus;
-use types::{Control, ReplicaId};
+use types::{Control, OperationRecord, ReplicaId};
 
 /// How long a question may take, connecting included: it is what a round waits for at most.
 const STATUS_WAIT: Duration = Duration::from_millis(800);
@@ -59,6 +59,12 @@ pub trait Core: Send + Sync {
     ) -> Result<(), CoreError>;
     /// Gives the lease back.
     async fn release_maintenance(&self, address: &str, holder: &str) -> Result<(), CoreError>;
+    /// Puts a record about an operation into the log.
+    async fn record_operation(
+        &self,
+        address: &str,
+        record: OperationRecord,
+    ) -> Result<(), CoreError>;
 }
 
 /// The real core, by gRPC.
@@ -172,6 +178,16 @@ impl Core for GrpcCore {
             holder: holder.to_owned(),
         };
         self.control(address, "release the maintenance lease", &control)
+            .await
+    }
+
+    async fn record_operation(
+        &self,
+        address: &str,
+        record: OperationRecord,
+    ) -> Result<(), CoreError> {
+        let control = Control::Operation(record);
+        self.control(address, "write down an operation", &control)
             .await
     }
 }

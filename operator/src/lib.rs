@@ -9,10 +9,13 @@
 //!  replicas ────┘  (reads)     (pure)     (pure)  (writes)  (pure)  (one step)  (pure, then written)
 //! ```
 //!
+//! A second controller runs planned moves of the leader: see [`switchover`].
+//!
 //! Trading needs none of this: the replicas elect their leader by themselves. The operator starts
 //! processes, hands leadership back to the primary center when that is safe, and restarts its own
 //! center's replica under the core's maintenance lease, so that two are never restarted at once.
 
+mod announce;
 pub mod apply;
 pub mod build;
 pub mod core;
@@ -24,5 +27,6 @@ pub mod perform;
 pub mod plan;
 pub mod reconcile;
 pub mod status;
+pub mod switchover;
 pub mod validate;
 pub mod view;

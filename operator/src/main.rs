@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
+use futures::FutureExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -13,6 +14,7 @@ use operator::core::GrpcCore;
 use operator::http::{self, Shown};
 use operator::metrics::Metrics;
 use operator::reconcile::{Context, run};
+use operator::switchover;
 
 /// Makes one center's part of every TradingCore, and reports what it sees.
 #[derive(Debug, Parser)]
@@ -51,10 +53,17 @@ async fn main() -> Result<()> {
     let listener = TcpListener::bind(arguments.listen)
         .await
         .with_context(|| format!("failed to listen on {}", arguments.listen))?;
+    let core = Arc::new(GrpcCore::new());
+    let switchovers = Arc::new(switchover::Context::new(
+        client.clone(),
+        arguments.center.clone(),
+        core.clone(),
+        metrics.clone(),
+    ));
     let context = Arc::new(Context::new(
         client,
         arguments.center.clone(),
-        Arc::new(GrpcCore::new()),
+        core,
         metrics.clone(),
     ));
     let shown = Shown {
@@ -69,7 +78,8 @@ async fn main() -> Result<()> {
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping: rounds under way are ended");
-    };
+    }
+    .shared();
     tracing::info!(
         center = arguments.center,
         namespace = arguments.namespace.as_deref().unwrap_or("all"),
@@ -77,7 +87,11 @@ async fn main() -> Result<()> {
         "started"
     );
     let server = tokio::spawn(http::serve(listener, shown));
-    run(context, arguments.namespace.as_deref(), stop).await;
+    let namespace = arguments.namespace.as_deref();
+    tokio::join!(
+        run(context, namespace, stop.clone()),
+        switchover::run(switchovers, namespace, stop),
+    );
     server.abort();
     tracing::info!("stopped");
     Ok(())

@@ -102,7 +102,7 @@ pub async fn observe(
 }
 
 /// Asks all replicas at once.
-async fn ask(core: &dyn Core, placed: &Placement<'_>) -> View {
+pub(crate) async fn ask(core: &dyn Core, placed: &Placement<'_>) -> View {
     let questions = placed.spec().centers.iter().map(|center| async move {
         let address = placed.addresses(center).orders;
         let status = match core.status(&address).await {

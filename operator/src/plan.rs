@@ -158,6 +158,12 @@ fn restart(situation: &Situation<'_>) -> (Restart, Step) {
     if !late.is_empty() {
         return waiting(format!("not in step: {}", late.join(", ")));
     }
+    if let Some(operation) = view.running_operation() {
+        return waiting(format!(
+            "{} runs, held by {}",
+            operation.name, operation.holder
+        ));
+    }
     match view.lease() {
         None => {
             return (
@@ -171,7 +177,7 @@ fn restart(situation: &Situation<'_>) -> (Restart, Step) {
         Some(_) => {}
     }
     if view.leader_replica() == Some(own) {
-        let step = successor(placed).map_or(Step::Rest, |to| Step::Transfer {
+        let step = successor(placed, view).map_or(Step::Rest, |to| Step::Transfer {
             to,
             why: Move::BeforeRestart,
         });
@@ -186,14 +192,15 @@ fn restart(situation: &Situation<'_>) -> (Restart, Step) {
 }
 
 /// Who leads while this center's replica is away: the primary, else one of this site, else anyone.
-fn successor(placed: &Placement<'_>) -> Option<u64> {
+fn successor(placed: &Placement<'_>, view: &View) -> Option<u64> {
     let spec = placed.spec();
+    let primary = view.primary_center(spec);
     spec.centers
         .iter()
         .filter(|center| center.replica != placed.own.replica)
         .min_by_key(|center| {
             (
-                center.name != spec.primary_center,
+                center.name != primary,
                 center.site != placed.own.site,
                 center.replica,
             )
@@ -205,7 +212,7 @@ fn hand_back(situation: &Situation<'_>, rest: Plan) -> Plan {
     let Situation { placed, view, .. } = *situation;
     let spec = placed.spec();
     let own = placed.own.replica;
-    let is_ours = placed.own.name == spec.primary_center
+    let is_ours = placed.own.name == view.primary_center(spec)
         && spec.hand_back.policy == HandBackPolicy::Automatic;
     let Leader::Known(leader) = *view.leader() else {
         return rest;
@@ -216,7 +223,8 @@ fn hand_back(situation: &Situation<'_>, rest: Plan) -> Plan {
     let Some(status) = view.leader_status() else {
         return rest;
     };
-    let is_safe = status.serving
+    let is_safe = view.running_operation().is_none()
+        && status.serving
         && status.all_voters_in_step
         && view.lease().is_none()
         && view.divergence().is_none()

@@ -10,13 +10,14 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::controller::Action;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::{Controller, watcher};
 use kube::{Client, Resource, ResourceExt};
 
 use crds::conditions::reasons;
 use crds::{TradingCore, TradingCoreStatus};
 
+use crate::announce::announce;
 use crate::apply::{Applied, ApplyError, Memory, apply};
 use crate::build::{Kind, Offers, build};
 use crate::core::Core;
@@ -54,7 +55,7 @@ pub enum RoundError {
     },
 }
 
-fn api(action: &'static str) -> impl FnOnce(kube::Error) -> RoundError {
+pub(crate) fn api(action: &'static str) -> impl FnOnce(kube::Error) -> RoundError {
     move |source| RoundError::Api {
         action,
         source: Box::new(source),
@@ -366,32 +367,8 @@ async fn report(
             .map_err(api("write the status"))?;
         context.remember(&key, |times| times.written_at = Some(Instant::now()));
     }
-    let reference = core.object_ref(&());
-    for notice in notices {
-        let event = Event {
-            type_: if notice.is_warning {
-                EventType::Warning
-            } else {
-                EventType::Normal
-            },
-            reason: notice.reason.to_owned(),
-            note: Some(cut(&notice.text, EVENT_NOTE_BYTES_MAX).to_owned()),
-            action: notice.action,
-            secondary: None,
-        };
-        // An event is a courtesy: that one could not be told changes nothing.
-        if let Err(error) = context.recorder.publish(&event, &reference).await {
-            tracing::warn!(%error, reason = notice.reason, "failed to publish an event");
-        }
-    }
+    announce(&context.recorder, &core.object_ref(&()), notices).await;
     Ok(())
-}
-
-/// What the API server accepts as an event's note.
-const EVENT_NOTE_BYTES_MAX: usize = 1_024;
-
-fn cut(text: &str, bytes_max: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes_max)]
 }
 
 /// Runs rounds for every object in the namespace, or in all of them, until `stop` completes and the
@@ -441,7 +418,7 @@ pub async fn run(
     }
 }
 
-fn scoped<K>(client: Client, namespace: Option<&str>) -> Api<K>
+pub(crate) fn scoped<K>(client: Client, namespace: Option<&str>) -> Api<K>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
 {

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use protocol::admin::{MaintenanceLease, ReplicaStatus, Role};
+use crds::TradingCoreSpec;
+use protocol::admin::{MaintenanceLease, Operation, ReplicaStatus, Role};
 
 /// Entries by which a replica may be behind the leader and still be in step: at 30 ms of distance
 /// and a few hundred batches a second a healthy replica is a dozen behind.
@@ -165,6 +166,24 @@ impl View {
             .filter(|lease| lease.until_us > leader.now_us)
     }
 
+    /// The operation that runs, as the leader says.
+    #[must_use]
+    pub fn running_operation(&self) -> Option<&Operation> {
+        self.leader_status()?.operations.as_ref()?.running.as_ref()
+    }
+
+    /// The center where leadership belongs: where the last planned move put it, unless another has
+    /// been declared since.
+    #[must_use]
+    pub fn primary_center<'a>(&'a self, spec: &'a TradingCoreSpec) -> &'a str {
+        let operations = self.leader_status().and_then(|it| it.operations.as_ref());
+        operations
+            .and_then(|operations| operations.preferred.as_ref())
+            .filter(|preferred| preferred.declared == spec.primary_center)
+            .and_then(|preferred| self.center_of(preferred.replica))
+            .unwrap_or(&spec.primary_center)
+    }
+
     /// Whether two replicas have the same content where both say what they have; none when they
     /// have no place in common.
     #[must_use]
@@ -213,7 +232,9 @@ const HASH_POINT_ENTRIES: u64 = 1_024;
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use protocol::admin::{HashPoint, PeerProgress};
+    use protocol::admin::{
+        Board, BoardPhase, Group, HashPoint, Operations, PeerProgress, Phase, ProtectionState,
+    };
 
     /// Three replicas in a1, a2 and b1, of which `leader` leads epoch 7 and all are in step.
     pub(crate) fn group(leader: u64) -> Vec<Answer> {
@@ -255,6 +276,16 @@ pub(crate) mod tests {
                         Vec::new()
                     },
                     all_voters_in_step: replica == leader,
+                    disk_free_bytes: 4 << 30,
+                    group: Some(Group {
+                        protection: Some(ProtectionState::default()),
+                        ..Group::default()
+                    }),
+                    operations: Some(Operations::default()),
+                    phases: vec![BoardPhase {
+                        board: Board::ShanghaiMain.into(),
+                        phase: Phase::Continuous.into(),
+                    }],
                     ..ReplicaStatus::default()
                 }),
             })
