@@ -10,6 +10,7 @@
 
 pub mod language;
 pub mod model;
+pub mod planned_move;
 pub mod report;
 pub mod sources;
 pub mod status;

@@ -219,7 +219,11 @@ async fn ask_cluster(
     }
 }
 
-async fn connect_cluster(path: &Path) -> Result<kube::Client, String> {
+/// A client of the cluster whose kubeconfig this is. Nobody has answered yet.
+///
+/// # Errors
+/// In words, what did not work.
+pub async fn connect_cluster(path: &Path) -> Result<kube::Client, String> {
     let told = |what: &str, error: &dyn std::error::Error| {
         format!("failed to {what} {}: {}", path.display(), whole(error))
     };
