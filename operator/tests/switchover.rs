@@ -8,6 +8,7 @@ use crds::{Switchover, SwitchoverPhase, SwitchoverStatus, Verdict};
 use operator::switchover;
 use sha2::Digest;
 use types::{OperationKind, OperationOutcome, OperationRecord};
+use world::crash::{CrashPoint, mortal_client, mortal_core};
 use world::*;
 
 struct Moves {
@@ -307,5 +308,48 @@ async fn a_move_cannot_change_and_nonsense_is_refused_at_the_door() {
         spec[field] = value;
         let refused = moves.asked("bad", spec).await.unwrap_err().to_string();
         assert!(refused.contains(&format!("spec.{field}")), "{refused}");
+    }
+}
+
+/// Every write of a whole move, to the core and to the API server, is once the last one that the
+/// operator sends, and once the last one that is done.
+#[tokio::test]
+async fn an_operator_that_dies_at_any_write_leaves_a_move_that_ends_the_same() {
+    for when_done in [false, true] {
+        for at in 0.. {
+            let namespace = format!("crash-{}-{at}", if when_done { "done" } else { "lost" });
+            let moves = Moves::new(&namespace).await;
+            moves.asked("to-a2", to("a2")).await.unwrap();
+            let point = CrashPoint::new(at, when_done);
+            let mortal = switchover::Context::new(
+                mortal_client(&moves.server.operator, &point).await,
+                "a1".to_owned(),
+                Arc::new(mortal_core(&point)),
+                Metrics::new().unwrap(),
+            );
+            for _ in 0..3 {
+                let object = moves.api().get("to-a2").await.unwrap();
+                // That it fails is what a dead operator does.
+                let _ = switchover::round(&object, &mortal).await;
+            }
+            let status = moves.run_by("a1", "to-a2").await;
+            assert_eq!(
+                status.phase,
+                Some(SwitchoverPhase::Succeeded),
+                "dead at write {at}, done: {when_done}: {status:?}"
+            );
+            assert_eq!(moves.leader(), 2);
+            let epoch = moves.world.group.lock().unwrap()[0].epoch;
+            assert_eq!(
+                epoch, 2,
+                "moved once, dead at write {at}, done: {when_done}"
+            );
+            let operations = moves.world.operations.lock().unwrap().clone();
+            assert_eq!((operations.running, operations.ended.len()), (None, 1));
+            if !point.has_struck() {
+                assert!(at >= 7, "a move has more writes than {at}");
+                break;
+            }
+        }
     }
 }

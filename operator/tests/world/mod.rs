@@ -53,6 +53,8 @@ pub struct Server {
     pub operator: String,
 }
 
+pub mod crash;
+
 pub fn client_of(kubeconfig: &str) -> impl Future<Output = Client> {
     let kubeconfig = Kubeconfig::from_yaml(kubeconfig).unwrap();
     async move {
