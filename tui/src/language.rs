@@ -98,6 +98,7 @@ pub enum Word {
     TooSmall,
     Waiting,
     Maintenance,
+    Operation,
 }
 
 impl Language {
@@ -239,6 +240,7 @@ const fn both(word: Word) -> (&'static str, &'static str) {
         Word::TooSmall => ("window too small: need", "窗口太小：至少需要"),
         Word::Waiting => ("waiting for the first second", "等待第一秒数据"),
         Word::Maintenance => ("maintenance lease", "维护租约"),
+        Word::Operation => ("planned move", "计划切换"),
     }
 }
 

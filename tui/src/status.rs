@@ -63,6 +63,8 @@ pub struct Summary {
     pub centers: Vec<CenterSummary>,
     /// The links of the lab.
     pub links: Vec<LinkSummary>,
+    /// The operation that runs, as `namespace/name`.
+    pub operation: Option<String>,
     /// The last change of leader that nobody asked for.
     pub last_failover: Option<FailoverSummary>,
 }
@@ -173,6 +175,9 @@ impl Summary {
                     }
                 })
                 .collect(),
+            operation: leader
+                .and_then(|leader| leader.operations.as_ref()?.running.as_ref())
+                .map(|running| running.name.clone()),
             last_failover: model.last_failover().map(|failover| FailoverSummary {
                 epoch: failover.epoch,
                 from: failover.from,
@@ -265,6 +270,9 @@ impl Summary {
                     let _ = writeln!(out, "         {what}: {reason}");
                 }
             }
+        }
+        if let Some(running) = &self.operation {
+            let _ = writeln!(out, "\nplanned move under way: {running}");
         }
         if let Some(failover) = &self.last_failover {
             let _ = writeln!(

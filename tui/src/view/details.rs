@@ -80,6 +80,21 @@ fn facts(model: &Model, center: &Center) -> Vec<(Tone, String)> {
             language.say(Word::DiskFree),
             bytes(status.disk_free_bytes),
         ));
+        let operations = status.operations.as_ref();
+        if let Some(running) = operations.and_then(|operations| operations.running.as_ref()) {
+            let step = running.steps.last().map_or("Begin", |step| &step.name);
+            let since_us = status.now_us.saturating_sub(running.began_at_us);
+            facts.push((
+                Tone::Warning,
+                format!(
+                    "! {} {} · {} · {step} ({})",
+                    language.say(Word::Operation),
+                    running.name,
+                    running.holder,
+                    age(since_us)
+                ),
+            ));
+        }
         if let Some(lease) = &status.maintenance {
             let left_us = lease.until_us.saturating_sub(status.now_us);
             facts.push((

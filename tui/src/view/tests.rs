@@ -128,3 +128,40 @@ fn a_lone_replica_is_not_told_as_a_failover() {
     );
     assert!(rows_of(&screen(&model, 80, 24)).contains("! NO LEADER, NO QUORUM HEARD"));
 }
+
+#[test]
+fn a_planned_move_under_way_is_told_with_its_step_and_who_runs_it() {
+    use protocol::admin::{Operation, OperationStep, Operations};
+    for (language, words) in [
+        (
+            Language::English,
+            "! planned move trading/to-a2 · operator/a1 · Checked",
+        ),
+        (
+            Language::Chinese,
+            "! 计划切换 trading/to-a2 · operator/a1 · Checked",
+        ),
+    ] {
+        let mut model = scenes::healthy(language);
+        let mut status = scenes::leader(0, 3, 0);
+        status.operations = Some(Operations {
+            running: Some(Operation {
+                name: "trading/to-a2".to_owned(),
+                holder: "operator/a1".to_owned(),
+                began_at_us: status.now_us,
+                steps: vec![OperationStep {
+                    name: "Checked".to_owned(),
+                    ..OperationStep::default()
+                }],
+                ..Operation::default()
+            }),
+            ..Operations::default()
+        });
+        let now_us = model.now_us;
+        scenes::see(&mut model, 0, now_us, status);
+        let rows = rows_of(&screen(&model, 200, 60));
+        assert!(rows.contains(words), "{rows}");
+        let summary = crate::status::Summary::of(&model);
+        assert_eq!(summary.operation.as_deref(), Some("trading/to-a2"));
+    }
+}
