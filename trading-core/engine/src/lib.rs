@@ -70,6 +70,7 @@ pub use history_hash::HistoryHash;
 pub use limits::Limits;
 pub use listing::MarketBook;
 pub use operations::Operations;
+pub use rules::OutsideCalendar;
 pub use snapshot::{SNAPSHOT_FORMAT, SnapshotError};
 pub use state::{AccountView, EntryContext, Shard, StaleEntry};
 pub use transfer::{REMEMBERED as TRANSFERS_REMEMBERED, UnderWay};

@@ -6,10 +6,11 @@
 //!        ▼                                                                    │
 //!   propose ─► work? ─► Shell::send ─► journal (sync) ─► persisted ─► Shell::send, Shell::deliver
 //!                 │ none
-//!                 └───► Shell::tell_hash, ask_for_rebuild, save_snapshot
+//!                 └───► duties, Shell::tell_hash, ask_for_rebuild, save_snapshot
 //! ```
 
 use crate::config::Config;
+use crate::duties::Duties;
 use crate::error::ReplicaError;
 use crate::replica::{Outcome, Replica, Work};
 use crate::snapshots::SnapshotTask;
@@ -59,6 +60,7 @@ pub trait Shell {
 pub struct Driver {
     replica: Replica,
     journal: Journal,
+    duties: Duties,
     told_hash: Option<HashPoint>,
     syncs: u64,
     syncing: Duration,
@@ -78,6 +80,7 @@ impl Driver {
         Ok(Self {
             replica: Replica::new(config, recovered, now)?,
             journal,
+            duties: Duties::default(),
             told_hash: None,
             syncs: 0,
             syncing: Duration::ZERO,
@@ -101,6 +104,19 @@ impl Driver {
         &self.journal
     }
 
+    /// Whether a client's command may be given to the replica now: there is room, and what a new
+    /// leader owes the log first is in it.
+    #[must_use]
+    pub fn takes_commands(&self) -> bool {
+        self.replica.has_room() && !self.duties.come_first()
+    }
+
+    /// What a serving leader owes the log by itself.
+    #[must_use]
+    pub fn duties(&self) -> &Duties {
+        &self.duties
+    }
+
     /// Syncs of the journal so far, and the time spent in them.
     #[must_use]
     pub fn syncs(&self) -> (u64, Duration) {
@@ -120,6 +136,8 @@ impl Driver {
             shell.deliver(&self.replica, outcome);
             self.replica.propose(shell.now())?;
         }
+        // Right after it may have begun to serve, and so before any client's command is taken.
+        self.duties.keep(&mut self.replica, shell.now());
         let newest = self.replica.newest_hash();
         if newest != self.told_hash {
             self.told_hash = newest;

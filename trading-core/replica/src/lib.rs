@@ -31,6 +31,7 @@
 mod commit_rule;
 mod config;
 mod driver;
+mod duties;
 mod election;
 mod error;
 mod handover;
@@ -45,6 +46,7 @@ mod wire;
 
 pub use config::Config;
 pub use driver::{Driver, DriverError, Shell, SnapshotEnd, SnapshotJob};
+pub use duties::Duties;
 pub use election::Election;
 pub use error::{MembershipError, ReplicaError, SubmitError, TransferError, WireError};
 pub use handover::Handover;

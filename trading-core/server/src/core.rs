@@ -16,7 +16,6 @@ use crate::clock;
 use crate::clock::now;
 use crate::config::ReplicaConfig;
 use crate::door::Outbox;
-use crate::duties::Duties;
 use crate::metrics::CommitLatency;
 use crate::routes::{ControlAnswer, ReplyTo, Routes};
 use crate::takeover;
@@ -132,10 +131,10 @@ pub struct Receivers {
 /// The core.
 pub struct Core {
     driver: Driver,
-    duties: Duties,
     outside: Outside,
     commit_at_start: u64,
     caught_up: bool,
+    is_outside_calendar: bool,
     data_directory: PathBuf,
     group_changed_at: LogIndex,
     snapshot_took: Duration,
@@ -190,7 +189,7 @@ impl Core {
         transport.reach(&driver.replica().state().group().members);
         Ok(Self {
             driver,
-            duties: Duties::default(),
+            is_outside_calendar: false,
             data_directory: config.data_directory.clone(),
             group_changed_at: LogIndex(0),
             outside: Outside {
@@ -238,7 +237,7 @@ impl Core {
                     }
                 }
                 count = submissions.recv_many(&mut commands, INPUTS_AT_ONCE),
-                    if self.takes_commands() =>
+                    if self.driver.takes_commands() =>
                 {
                     if count == 0 {
                         return Ok(());
@@ -250,7 +249,7 @@ impl Core {
                 Some(batch) = batches.recv(), if rest.is_empty() => rest = batch.into(),
             }
             // All that is there goes into this turn, whatever woke it.
-            while self.takes_commands() {
+            while self.driver.takes_commands() {
                 if let Some(submission) = rest.pop_front() {
                     self.submit(submission);
                 } else if let Ok(batch) = batches.try_recv() {
@@ -263,10 +262,6 @@ impl Core {
             self.outside.routes.flush();
             self.turn()?;
         }
-    }
-
-    fn takes_commands(&self) -> bool {
-        self.driver.replica().has_room() && !self.duties.come_first()
     }
 
     fn input(&mut self, input: Input) -> Result<(), DriverError> {
@@ -371,8 +366,11 @@ impl Core {
     fn turn(&mut self) -> Result<(), DriverError> {
         let before = self.driver.replica().serving();
         self.driver.turn(&mut self.outside)?;
-        // Right after it may have begun to serve, and so before any client's command is taken.
-        self.duties.keep(self.driver.replica_mut(), now());
+        let outside = self.driver.duties().outside_calendar();
+        if let Some(outside) = outside.filter(|_| !self.is_outside_calendar) {
+            tracing::warn!(%outside, "phases are held as they are");
+        }
+        self.is_outside_calendar = outside.is_some();
         let replica = self.driver.replica();
         if replica.group_changed_at() != self.group_changed_at {
             self.group_changed_at = replica.group_changed_at();

@@ -18,7 +18,6 @@ pub mod clock;
 pub mod config;
 pub mod core;
 pub mod door;
-mod duties;
 mod group_metrics;
 pub mod metrics;
 pub mod orders;

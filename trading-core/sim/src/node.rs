@@ -235,7 +235,15 @@ impl Around<'_> {
             Input::SnapshotSent(peer, arrived) => replica.snapshot_sent(peer, arrived),
             Input::SnapshotEnded(ended) => driver.snapshot_ended(*ended)?,
             Input::Suspect(peer) => replica.suspect(peer),
-            Input::Client(connection, message) => self.client(replica, connection, &message),
+            Input::Client(connection, message) => {
+                if driver.takes_commands() {
+                    self.client(driver.replica_mut(), connection, &message);
+                } else {
+                    // A server lets them wait; here the client tries again.
+                    self.leave(Outgoing::Note("a command was turned away"));
+                    self.leave(Outgoing::Close(connection));
+                }
+            }
             Input::Control(command) => {
                 // Repeated by the run until it has taken effect.
                 let _ = replica.submit(None, command);

@@ -7,7 +7,8 @@
 //! Everything goes through the log as a command; whoever leads next does the same, and twice does
 //! no harm.
 
-use replica::Replica;
+use crate::Replica;
+use engine::OutsideCalendar;
 use std::collections::VecDeque;
 use types::{Command, Epoch, SessionId, UnixMicros};
 
@@ -24,7 +25,7 @@ pub struct Duties {
     /// by the sessions that the state may hold.
     left_behind: VecDeque<SessionId>,
     look_at: UnixMicros,
-    is_outside_calendar: bool,
+    outside_calendar: Option<OutsideCalendar>,
 }
 
 impl Duties {
@@ -35,11 +36,18 @@ impl Duties {
         !self.left_behind.is_empty()
     }
 
+    /// Why the phases of a market are held as they are: the calendar does not reach to this day.
+    #[must_use]
+    pub fn outside_calendar(&self) -> Option<&OutsideCalendar> {
+        self.outside_calendar.as_ref()
+    }
+
     /// Submits what is due, as far as there is room. Called each turn.
     pub fn keep(&mut self, replica: &mut Replica, now: UnixMicros) {
         if !replica.serving() {
             self.served = None;
             self.left_behind.clear();
+            self.outside_calendar = None;
             return;
         }
         if self.served != Some(replica.epoch()) {
@@ -56,12 +64,7 @@ impl Duties {
             return;
         }
         let due = replica.state().due(now);
-        if let Some(outside) = &due.outside_calendar
-            && !self.is_outside_calendar
-        {
-            tracing::warn!(%outside, "phases are held as they are");
-        }
-        self.is_outside_calendar = due.outside_calendar.is_some();
+        self.outside_calendar = due.outside_calendar;
         for command in due.commands {
             submit(replica, command);
         }
@@ -73,7 +76,5 @@ impl Duties {
 
 /// What finds no room now is found due again at the next look.
 fn submit(replica: &mut Replica, command: Command) {
-    if let Err(refused) = replica.submit(None, command) {
-        tracing::debug!(%refused, "a leader's own command was not taken");
-    }
+    let _ = replica.submit(None, command);
 }
