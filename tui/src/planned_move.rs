@@ -21,14 +21,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug, thiserror::Error)]
 pub enum MoveError {
     /// The API server did not do it.
-    #[error("failed to {action} Switchover {name}: {source}")]
+    #[error("failed to {action} Switchover {name}: {said}")]
     Api {
         /// What was tried.
         action: &'static str,
         /// Which.
         name: String,
         /// What the API server said.
-        source: Box<kube::Error>,
+        said: String,
     },
     /// It was asked for and has not ended.
     #[error(
@@ -52,6 +52,23 @@ pub enum MoveError {
         /// How long was waited, in seconds.
         after_seconds: u64,
     },
+}
+
+fn failed(action: &'static str, name: &str, error: &kube::Error) -> MoveError {
+    let said = match error {
+        // What an API server answers for a path that it does not serve is no object.
+        kube::Error::Api(status) if status.code == 404 && status.message.contains("page not") => {
+            "this cluster does not know the kind: apply the definitions in deploy/helm/tricenter/crds"
+                .to_owned()
+        }
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    };
+    MoveError::Api {
+        action,
+        name: name.to_owned(),
+        said,
+    }
 }
 
 /// What ends the program, for scripts.
@@ -82,14 +99,7 @@ pub async fn ask(
     spec: SwitchoverSpec,
 ) -> Result<Switchover, MoveError> {
     let switchovers: Api<Switchover> = Api::namespaced(client, namespace);
-    let api = |action: &'static str| {
-        let name = name.to_owned();
-        move |source| MoveError::Api {
-            action,
-            name,
-            source: Box::new(source),
-        }
-    };
+    let api = |action: &'static str| move |error: kube::Error| failed(action, name, &error);
     let wanted = Switchover::new(name, spec);
     match switchovers.create(&PostParams::default(), &wanted).await {
         Err(kube::Error::Api(status)) if status.code == 409 => {
@@ -128,14 +138,10 @@ pub async fn follow(
                     return Ok(status);
                 }
             }
-            Err(source) => {
+            Err(error) => {
                 failures += 1;
                 if failures == FAILURES_MAX {
-                    return Err(MoveError::Api {
-                        action: "read",
-                        name: name.to_owned(),
-                        source: Box::new(source),
-                    });
+                    return Err(failed("read", name, &error));
                 }
             }
         }
@@ -164,11 +170,7 @@ pub async fn moves(client: kube::Client, namespace: &str) -> Result<Vec<Switchov
     let switchovers: Api<Switchover> = Api::namespaced(client, namespace);
     let listed = switchovers.list(&ListParams::default()).await;
     let mut moves = listed
-        .map_err(|source| MoveError::Api {
-            action: "list",
-            name: format!("objects of namespace {namespace}"),
-            source: Box::new(source),
-        })?
+        .map_err(|error| failed("list", &format!("objects of namespace {namespace}"), &error))?
         .items;
     moves.sort_by_key(|it| std::cmp::Reverse(it.metadata.creation_timestamp.clone()));
     Ok(moves)
