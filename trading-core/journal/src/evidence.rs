@@ -18,10 +18,16 @@ pub(crate) const UNPROVEN: &str = "unproven";
 const DAMAGED: &str = "damaged-";
 const NEW_LOG: &str = "this log has not caught up with its group yet\n";
 const SET_ASIDE: &str = "the log that stood here was set aside: ";
+const LOST: &str = "this log has lost what it had confirmed: ";
 
 /// Marks a folder that is used for the first time.
 pub(crate) fn mark_new(disk: &dyn Disk) -> Result<(), JournalError> {
     files::write_whole(disk, UNPROVEN, &[NEW_LOG.as_bytes()])
+}
+
+/// Marks a folder whose log is whole by itself, and lacks what it had confirmed.
+pub(crate) fn mark_lost(disk: &dyn Disk, reason: &str) -> Result<(), JournalError> {
+    files::write_whole(disk, UNPROVEN, &[LOST.as_bytes(), reason.as_bytes(), b"\n"])
 }
 
 /// What the mark says.
@@ -31,7 +37,7 @@ pub(crate) enum Mark {
     Proven,
     /// The folder was empty once.
     New,
-    /// A damaged log was set aside.
+    /// A damaged log was set aside, or one has lost what it had confirmed.
     SetAside(String),
 }
 
@@ -41,7 +47,8 @@ pub(crate) fn read_mark(disk: &dyn Disk) -> Result<Mark, JournalError> {
     }
     let text = files::read(disk, UNPROVEN)?;
     let text = String::from_utf8_lossy(&text);
-    Ok(match text.strip_prefix(SET_ASIDE) {
+    let reason = text.strip_prefix(SET_ASIDE).or(text.strip_prefix(LOST));
+    Ok(match reason {
         Some(reason) => Mark::SetAside(reason.trim_end().to_owned()),
         None if text == NEW_LOG => Mark::New,
         // Whatever it was, it is no proof, and no sign of a first use.

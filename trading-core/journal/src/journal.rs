@@ -260,6 +260,14 @@ impl Journal {
         }
     }
 
+    /// Says that this log lacks what it had confirmed, until [`Journal::prove`].
+    ///
+    /// # Errors
+    /// [`JournalError`] when it cannot be written down.
+    pub fn doubt(&mut self, reason: &str) -> Result<(), JournalError> {
+        evidence::mark_lost(&*self.disk, reason)
+    }
+
     /// A handle that saves snapshots of this log's state.
     #[must_use]
     pub fn snapshot_writer(&self) -> SnapshotWriter {

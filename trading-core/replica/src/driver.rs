@@ -128,6 +128,10 @@ impl Driver {
     /// # Errors
     /// [`DriverError`] after which the process must end.
     pub fn turn(&mut self, shell: &mut impl Shell) -> Result<(), DriverError> {
+        if self.replica.take_loss() {
+            self.journal
+                .doubt("the leader counts on entries behind its end")?;
+        }
         self.replica.propose(shell.now())?;
         while let Some(work) = self.replica.take_work() {
             self.persist(work, shell)?;

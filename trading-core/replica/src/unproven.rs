@@ -19,6 +19,8 @@ pub(crate) struct Unproven {
     rebuild_from: Option<u64>,
     /// Its log was damaged and set aside: there is a group with a history, whatever the others say.
     set_aside: bool,
+    /// It has just become so, and the disk does not say it yet.
+    is_news: bool,
 }
 
 impl Unproven {
@@ -41,10 +43,22 @@ impl Replica {
     /// What an unproven replica may take in. The consensus library relies on a voter to have what
     /// it once confirmed; one that lost its disk must not be held to it, and must not vote.
     pub(crate) fn admit_unproven(&mut self, mut message: Message) -> Option<Message> {
+        let last = self.node.raft.raft_log.last_index();
+        // A heartbeat carries no more than this replica has confirmed. When it has less, its disk has
+        // lost a write that it had said to be synced, or an older state of it was put back.
+        let is_lost = message.get_msg_type() == MessageType::MsgHeartbeat
+            && message.term >= self.node.raft.term
+            && message.commit > last;
+        if self.unproven.is_none() && is_lost {
+            self.unproven = Some(Unproven {
+                set_aside: true,
+                is_news: true,
+                ..Unproven::default()
+            });
+        }
         let Some(unproven) = &mut self.unproven else {
             return Some(message);
         };
-        let last = self.node.raft.raft_log.last_index();
         match message.get_msg_type() {
             MessageType::MsgRequestVote | MessageType::MsgRequestPreVote
                 if message.index > FOUNDING_INDEX || unproven.set_aside =>
@@ -64,6 +78,13 @@ impl Replica {
             _ => {}
         }
         Some(message)
+    }
+
+    /// Whether it has just found that its disk has lost what it had confirmed. Says so once; the
+    /// journal must be told before anything else is promised.
+    pub fn take_loss(&mut self) -> bool {
+        let unproven = self.unproven.as_mut();
+        unproven.is_some_and(|unproven| std::mem::take(&mut unproven.is_news))
     }
 
     /// The leader that must forget what this replica once confirmed, if there is one to be told.

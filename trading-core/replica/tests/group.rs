@@ -456,6 +456,31 @@ fn a_replica_that_lost_its_disk_is_rebuilt_and_then_counts_again() {
     }
 }
 
+/// Found by the simulator: the consensus library panics over a heartbeat that counts on more than there
+/// is.
+#[test]
+fn a_disk_that_lost_its_last_write_is_found_out_and_rebuilt() {
+    let mut group = Group::new();
+    let leader = group.elect();
+    for account in 1..=5 {
+        group.open_account(leader, account);
+        group.settle();
+    }
+    group.run_ms(200);
+    group.kill(3);
+    let disk = &mut group.disks.get_mut(&3).unwrap().recovered;
+    let lost = disk.entries.pop_back().unwrap();
+    disk.hard_state.commit = LogIndex(lost.index.0 - 1);
+    group.start(3);
+    assert!(
+        !group.replicas[&3].is_unproven(),
+        "nothing tells it by itself"
+    );
+    group.run_ms(2_000);
+    assert!(!group.replicas[&3].is_unproven());
+    assert_eq!(group.hash(3), group.hash(leader));
+}
+
 /// Its lost vote may have been what made an entry safe.
 #[test]
 fn a_replica_that_lost_its_disk_elects_nobody_before_it_is_rebuilt() {
