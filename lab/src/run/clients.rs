@@ -87,7 +87,7 @@ impl Clients {
         }
         std::fs::create_dir_all(&histories)
             .with_context(|| format!("failed to create {}", histories.display()))?;
-        let program = std::env::current_exe().context("failed to find this program's own file")?;
+        let program = crate::own_program().context("failed to find the lab's program")?;
         let mut processes = Vec::new();
         // Sessions live as long as the log: each run has its own.
         let run = now_us() / 1_000_000 * NUMBERS_PER_PROCESS * offer.processes as u64;
