@@ -108,7 +108,13 @@ mod tests {
         let path = Leases::open(folder.path()).unwrap().take(&lease()).unwrap();
         let ground = Ground::new(lab::ground::state::Folder::at(folder.path()));
         let watched = path.clone();
-        let keeping = tokio::spawn(async move { keep(watched, &ground, |_| ()).await });
+        let (armed, is_armed) = tokio::sync::oneshot::channel();
+        let say = move |said: &str| {
+            assert_eq!(said, ARMED);
+            armed.send(()).unwrap();
+        };
+        let keeping = tokio::spawn(async move { keep(watched, &ground, say).await });
+        is_armed.await.unwrap();
         std::fs::remove_file(path).unwrap();
         let ended = tokio::time::timeout(Duration::from_secs(5), keeping).await;
         ended.unwrap().unwrap().unwrap();

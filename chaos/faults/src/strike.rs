@@ -66,6 +66,15 @@ pub struct Background {
 }
 
 impl Background {
+    /// The same counter, without the work.
+    #[must_use]
+    pub fn counter(&self) -> Self {
+        Self {
+            strikes: self.strikes.clone(),
+            task: None,
+        }
+    }
+
     pub(crate) fn of(strikes: Arc<AtomicU64>, task: JoinHandle<()>) -> Self {
         Self {
             strikes,
