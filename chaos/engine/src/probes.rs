@@ -87,13 +87,14 @@ impl Sight<'_> {
                     // Without a leader nobody can say how many there were; none now is no change.
                     return Reading::NoData("nobody leads".to_owned());
                 };
-                let changes = seen
-                    .elections_above(self.epoch_before)
-                    .max(u64::from(leader.epoch > self.epoch_before));
+                // One that nobody told of is taken for one that nobody asked for.
+                let untold =
+                    leader.epoch > self.epoch_before && !seen.knows_election(leader.epoch);
+                let changes = seen.unplanned_elections_above(self.epoch_before) + u64::from(untold);
                 judge(
                     (*min..=*max).contains(&changes),
                     format!(
-                        "{changes} leaderships since epoch {}, now epoch {} in {}",
+                        "{changes} unplanned leaderships since epoch {}, now epoch {} in {}",
                         self.epoch_before, leader.epoch, leader.center
                     ),
                 )

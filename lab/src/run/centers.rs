@@ -265,10 +265,18 @@ impl Seen {
             .collect()
     }
 
-    /// How many leaders began to serve in an epoch above this one, as the winners told.
+    /// How many leaders began to serve in an epoch above this one without being asked to, as the
+    /// winners told.
     #[must_use]
-    pub fn elections_above(&self, epoch: u64) -> u64 {
-        self.elections.range(epoch + 1..).count() as u64
+    pub fn unplanned_elections_above(&self, epoch: u64) -> u64 {
+        let later = self.elections.range(epoch + 1..);
+        later.filter(|(_, election)| !election.planned).count() as u64
+    }
+
+    /// Whether the winner of an epoch told of its election.
+    #[must_use]
+    pub fn knows_election(&self, epoch: u64) -> bool {
+        self.elections.contains_key(&epoch)
     }
 
     /// How many replicas are heard.
