@@ -93,7 +93,7 @@ async fn fill(
     )?;
     let log = fs::File::create(staging.join("containerd.log"))?;
     // In a mount namespace of its own, so that whatever it mounts ends with it.
-    let mut child = tokio::process::Command::new(std::env::current_exe()?)
+    let mut child = tokio::process::Command::new(crate::own_program()?)
         .args(["in-group", "image-store", "--", "unshare", "--mount"])
         .arg(&programs.containerd)
         .arg("--config")

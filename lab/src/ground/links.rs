@@ -355,7 +355,7 @@ pub async fn start(
         .open(&log_path)
         .map_err(failed)?;
     let api = link.api_address();
-    let own_program = std::env::current_exe().map_err(failed)?;
+    let own_program = crate::own_program().map_err(failed)?;
     let mut child = tokio::process::Command::new(own_program)
         .args(["in-group", "links", "--"])
         .arg(program)

@@ -139,7 +139,7 @@ pub async fn boot(folder: &Folder, center: Center) -> anyhow::Result<ProcessIden
     let log_path = folder.center(center).join("init.log");
     let log = fs::File::create(&log_path)
         .with_context(|| format!("failed to create {}", log_path.display()))?;
-    let program = std::env::current_exe().context("failed to find this program's own file")?;
+    let program = crate::own_program().context("failed to find the lab's program")?;
     let mut child = tokio::process::Command::new(program)
         .args(["center-launch", center.name()])
         .arg(spec_path(folder, center))
@@ -325,6 +325,88 @@ pub async fn container_processes(
     namespace: &str,
     pod: &str,
 ) -> anyhow::Result<BTreeSet<i32>> {
+    let filter = format!(
+        "labels.\"io.kubernetes.pod.namespace\"==\"{namespace}\",\
+         labels.\"io.kubernetes.pod.name\"==\"{pod}\",\
+         labels.\"io.cri-containerd.kind\"==container"
+    );
+    let groups = container_groups(folder, center, &filter).await?;
+    Ok(processes_in(&groups))
+}
+
+/// The control groups, in every hierarchy, of the running containers of that name in a namespace.
+/// Asks containerd, not the API server.
+///
+/// # Errors
+/// When the center is off or its containerd does not answer.
+pub async fn groups_of_container(
+    folder: &Folder,
+    center: Center,
+    namespace: &str,
+    container: &str,
+) -> anyhow::Result<Vec<std::path::PathBuf>> {
+    let filter = format!(
+        "labels.\"io.kubernetes.pod.namespace\"==\"{namespace}\",\
+         labels.\"io.kubernetes.container.name\"==\"{container}\",\
+         labels.\"io.cri-containerd.kind\"==container"
+    );
+    container_groups(folder, center, &filter).await
+}
+
+/// The processes in these control groups, as the host numbers them.
+#[must_use]
+pub fn processes_in(groups: &[std::path::PathBuf]) -> BTreeSet<i32> {
+    groups
+        .iter()
+        .flat_map(|path| {
+            let listed = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+            listed
+                .lines()
+                .filter_map(|line| line.parse().ok())
+                .collect::<Vec<i32>>()
+        })
+        .filter(|pid| *pid > 0)
+        .collect()
+}
+
+/// A component's process as the host numbers it, while it runs.
+///
+/// # Errors
+/// When the center does not answer.
+pub async fn component_process(
+    folder: &Folder,
+    center: Center,
+    component: Component,
+) -> anyhow::Result<Option<i32>> {
+    let reply = control::ask(&folder.control_socket(center), &Request::Status).await?;
+    let inside = reply
+        .answer
+        .components
+        .iter()
+        .find(|status| status.component == component)
+        .and_then(|status| match status.state {
+            State::Starting { pid } | State::Ready { pid } => Some(pid),
+            _ => None,
+        });
+    let Some(inside) = inside else {
+        return Ok(None);
+    };
+    let all = Hierarchies::observe()?.processes(&Group::system(center));
+    Ok(all.into_iter().find(|pid| number_inside(*pid) == Some(inside)))
+}
+
+/// The number of a process in the innermost namespace that it is in.
+fn number_inside(pid: i32) -> Option<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_whitespace().next_back()?.parse().ok()
+}
+
+async fn container_groups(
+    folder: &Folder,
+    center: Center,
+    filter: &str,
+) -> anyhow::Result<Vec<std::path::PathBuf>> {
     let state = folder
         .read()?
         .context("failed to look into a center: there is no lab; `lab up` makes one")?;
@@ -334,11 +416,6 @@ pub async fn container_processes(
         .find(|it| it.name == center)
         .and_then(|it| it.process)
         .with_context(|| format!("failed to look into {center}: it is powered off"))?;
-    let filter = format!(
-        "labels.\"io.kubernetes.pod.namespace\"==\"{namespace}\",\
-         labels.\"io.kubernetes.pod.name\"==\"{pod}\",\
-         labels.\"io.cri-containerd.kind\"==container"
-    );
     let target = process.pid.to_string();
     let listed = Invocation::new(
         "nsenter",
@@ -354,7 +431,7 @@ pub async fn container_processes(
             "containers",
             "list",
             "--quiet",
-            &filter,
+            filter,
         ],
     )
     .perform()
@@ -364,20 +441,12 @@ pub async fn container_processes(
     // A container's control group is called like the container.
     Ok(hierarchies
         .folders(&Group::center(center))
-        .iter()
+        .into_iter()
         .filter(|path| {
             path.file_name()
                 .and_then(|name| name.to_str())
                 .is_some_and(|name| containers.contains(name))
         })
-        .flat_map(|path| {
-            let listed = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
-            listed
-                .lines()
-                .filter_map(|line| line.parse().ok())
-                .collect::<Vec<i32>>()
-        })
-        .filter(|pid| *pid > 0)
         .collect())
 }
 

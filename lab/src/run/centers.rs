@@ -248,6 +248,46 @@ impl Seen {
             .max_by_key(|status| status.epoch)
     }
 
+    /// The replicas that say, freshly, that they serve the highest epoch that any serves.
+    #[must_use]
+    pub fn leaders(&self) -> Vec<u64> {
+        let fresh: Vec<&ReplicaStatus> = self
+            .statuses
+            .keys()
+            .filter_map(|replica| self.fresh(*replica))
+            .filter(|status| status.serving)
+            .collect();
+        let highest = fresh.iter().map(|status| status.epoch).max();
+        fresh
+            .iter()
+            .filter(|status| Some(status.epoch) == highest)
+            .map(|status| status.replica)
+            .collect()
+    }
+
+    /// How many leaders began to serve in an epoch above this one without being asked to, as the
+    /// winners told.
+    #[must_use]
+    pub fn unplanned_elections_above(&self, epoch: u64) -> u64 {
+        let later = self.elections.range(epoch + 1..);
+        later.filter(|(_, election)| !election.planned).count() as u64
+    }
+
+    /// Whether the winner of an epoch told of its election.
+    #[must_use]
+    pub fn knows_election(&self, epoch: u64) -> bool {
+        self.elections.contains_key(&epoch)
+    }
+
+    /// How many replicas are heard.
+    #[must_use]
+    pub fn heard(&self) -> usize {
+        self.statuses
+            .keys()
+            .filter(|replica| self.fresh(**replica).is_some())
+            .count()
+    }
+
     /// The entry at which all replicas have applied the same and hold the same state. One that is not
     /// heard makes it unknown.
     #[must_use]
@@ -276,6 +316,12 @@ impl Watch {
     #[must_use]
     pub fn leader(&self) -> Option<ReplicaStatus> {
         self.receiver.borrow().leader().cloned()
+    }
+
+    /// What the replicas said last.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        self.receiver.borrow().clone()
     }
 
     /// The election that the winner of an epoch told of.

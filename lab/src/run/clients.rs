@@ -87,7 +87,7 @@ impl Clients {
         }
         std::fs::create_dir_all(&histories)
             .with_context(|| format!("failed to create {}", histories.display()))?;
-        let program = std::env::current_exe().context("failed to find this program's own file")?;
+        let program = crate::own_program().context("failed to find the lab's program")?;
         let mut processes = Vec::new();
         // Sessions live as long as the log: each run has its own.
         let run = now_us() / 1_000_000 * NUMBERS_PER_PROCESS * offer.processes as u64;
@@ -255,8 +255,9 @@ impl Clients {
         newest.collect()
     }
 
-    /// Orders acknowledged a second, over the last second.
-    fn rate(&self) -> u64 {
+    /// Orders acknowledged a second, over the last second; 0 until a second of each process is known.
+    #[must_use]
+    pub fn rate(&self) -> u64 {
         let rates = self.0.iter().map(|process| {
             let samples = process
                 .samples
@@ -265,6 +266,18 @@ impl Clients {
             rate_of(samples.iter())
         });
         rates.sum()
+    }
+
+    /// Sent, acknowledged and in flight, over all processes that have told anything.
+    #[must_use]
+    pub fn totals(&self) -> (u64, u64, u64) {
+        self.newest().iter().fold((0, 0, 0), |sums, sample| {
+            (
+                sums.0 + sample.sent,
+                sums.1 + sample.acknowledged,
+                sums.2 + sample.in_flight,
+            )
+        })
     }
 
     /// The load in a few words.
