@@ -28,6 +28,7 @@ use lab::run::clients::{self, Clients, Offer};
 use lab::run::judge::{self, machine};
 use lab::run::legs::Moments;
 use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use types::{Control, Epoch, Phase as MarketPhase, PhaseScope};
 
@@ -46,6 +47,10 @@ const AFTER_LIMIT: Duration = Duration::from_secs(120);
 const EQUAL_LIMIT: Duration = Duration::from_secs(30);
 /// Taking one fault back; a center's boot is the longest.
 const RECOVER_LIMIT: Duration = Duration::from_secs(120);
+/// Applying one fault.
+const APPLY_LIMIT: Duration = Duration::from_secs(20);
+/// What is still being applied when it is taken back has so long to end by itself.
+const GIVE_UP_LIMIT: Duration = Duration::from_secs(2);
 /// Beyond a fault's end, when the keeper takes over.
 const KEEPER_MARGIN: Duration = Duration::from_secs(30);
 /// Reading the log and replaying it.
@@ -128,7 +133,12 @@ struct Held {
     background: Background,
 }
 
-type Faults = Vec<Arc<Mutex<Vec<Held>>>>;
+/// One fault: what is in force of it, and the task that applies it.
+#[derive(Default)]
+struct FaultTask {
+    held: Arc<Mutex<Vec<Held>>>,
+    applying: Option<JoinHandle<()>>,
+}
 
 /// Runs one scenario to its verdict. Says what it does through `say`. `stop` ends it early when it
 /// turns true; every fault is taken back even so.
@@ -179,7 +189,7 @@ pub async fn run(
         offer,
         plan: planned,
         experiment: Experiment::new(scenario),
-        faults: scenario.faults.iter().map(|_| Arc::default()).collect(),
+        faults: scenario.faults.iter().map(|_| FaultTask::default()).collect(),
         sender,
         began,
         injected: None,
@@ -226,7 +236,7 @@ struct Runner<'a> {
     offer: Offer,
     plan: Plan,
     experiment: Experiment,
-    faults: Faults,
+    faults: Vec<FaultTask>,
     sender: mpsc::Sender<Event>,
     began: Instant,
     /// When the injection began, by both clocks.
@@ -470,8 +480,8 @@ impl Runner<'_> {
         let deadline_unix_ms = now_unix_ms() + u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
         let (scenario, name) = (self.scenario.id.to_string(), planned.fault.name.clone());
         let (ground, leases, keeper) = (self.ground.clone(), self.leases.clone(), self.keeper.clone());
-        let (held, sender) = (self.faults[fault].clone(), self.sender.clone());
-        tokio::spawn(async move {
+        let (held, sender) = (self.faults[fault].held.clone(), self.sender.clone());
+        let applying = tokio::spawn(async move {
             let mut held = held.lock().await;
             let mut applied = Ok(());
             for strike in strikes {
@@ -496,6 +506,7 @@ impl Runner<'_> {
             // The engine ends only after it heard of every fault.
             let _ = sender.send(event).await;
         });
+        self.faults[fault].applying = Some(applying);
         Ok(())
     }
 
@@ -504,7 +515,8 @@ impl Runner<'_> {
         let left = planned.fault.end_ms().saturating_sub(self.since_injection_ms());
         // A moment is left for the probes that are read at the fault's end.
         let limit = Duration::from_millis(left.saturating_sub(500).max(OBSERVE_MS_MIN));
-        let (ground, held, sender) = (self.ground.clone(), self.faults[fault].clone(), self.sender.clone());
+        let ground = self.ground.clone();
+        let (held, sender) = (self.faults[fault].held.clone(), self.sender.clone());
         tokio::spawn(async move {
             // A copy, so that taking the fault back waits for nobody.
             let all: Vec<(Strike, Inverse, Background)> = held
@@ -534,10 +546,18 @@ impl Runner<'_> {
         });
     }
 
-    fn recover(&self, fault: usize) {
-        let (ground, held, sender) = (self.ground.clone(), self.faults[fault].clone(), self.sender.clone());
+    fn recover(&mut self, fault: usize) {
+        let ground = self.ground.clone();
+        let (held, sender) = (self.faults[fault].held.clone(), self.sender.clone());
+        let applying = self.faults[fault].applying.take();
         tokio::spawn(async move {
-            // One that is still being applied is waited for; applying is bounded by its own calls.
+            // One that is still being applied is given a moment and then given up: its lease is
+            // there already, and taking it back takes back what there is of it.
+            if let Some(mut applying) = applying
+                && timeout(GIVE_UP_LIMIT, &mut applying).await.is_err()
+            {
+                applying.abort();
+            }
             let all = std::mem::take(&mut *held.lock().await);
             let mut ends = tokio::task::JoinSet::new();
             for one in all {
@@ -725,7 +745,12 @@ async fn apply_one(
         background: Background::default(),
     });
     keeper::arm(keeper, &path).await?;
-    let background = strike.apply(&inverse, ground).await?;
+    let applying = timeout(APPLY_LIMIT, strike.apply(&inverse, ground)).await;
+    let background = applying.map_err(|_| chaos_faults::Error::Apply {
+        fault: strike.driver(),
+        target: strike.target(),
+        reason: format!("it was not done within {} s", APPLY_LIMIT.as_secs()),
+    })??;
     if let Some(last) = held.last_mut() {
         last.background = background;
     }

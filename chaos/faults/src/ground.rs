@@ -4,13 +4,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chaos_scenario::ProcessKind;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use lab::ground::address_plan::Center;
-use lab::ground::cluster::Cluster;
 use lab::ground::power;
 use lab::ground::state::{Folder, ProcessIdentity};
 
 /// Between two looks at something that is waited for.
 pub(crate) const LOOK: Duration = Duration::from_millis(50);
+
+/// Reaching an API server.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// One answer of it.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// The lab, as drivers use it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -103,10 +108,17 @@ impl Ground {
     /// # Errors
     /// In words, when its kubeconfig leads nowhere.
     pub async fn cluster(&self, center: Center) -> Result<kube::Client, String> {
-        let cluster = Cluster::connect(&self.folder.kubeconfig(center)).await;
-        cluster
-            .map(|cluster| cluster.client())
-            .map_err(|error| error.to_string())
+        let read = Kubeconfig::read_from(self.folder.kubeconfig(center));
+        let read = read.map_err(|error| error.to_string())?;
+        let mut config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
+            .await
+            .map_err(|error| error.to_string())?;
+        // A refusal (a disruption budget's, for one) is an answer; asked again by itself for minutes,
+        // it would hold up the red button.
+        config.default_retry = false;
+        config.connect_timeout = Some(CONNECT_LIMIT);
+        config.read_timeout = Some(ANSWER_LIMIT);
+        kube::Client::try_from(config).map_err(|error| error.to_string())
     }
 
     /// The control groups of a process' container in a center, in every hierarchy.

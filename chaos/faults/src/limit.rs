@@ -4,20 +4,38 @@
 //! its control group with it, and there is nothing left to be given back.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use chaos_scenario::{Limit, ProcessKind};
 use lab::ground::address_plan::Center;
 use lab::ground::power::processes_in;
 use lab::ground::state::ProcessIdentity;
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::ground::{Ground, look_until, process_name};
 
 /// The period that the kernel shares out processor time by, in microseconds.
 const PERIOD_US: u32 = 100_000;
+
+/// A limit that a process has by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resource {
+    Files,
+    FileSize,
+}
+
+impl Resource {
+    /// As `/proc` calls it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Files => "Max open files",
+            Self::FileSize => "Max file size",
+        }
+    }
+}
 
 /// A tighter limit for one process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,8 +92,8 @@ impl Strike {
 
     fn resource(&self) -> Option<Resource> {
         match self.limit {
-            Limit::OpenFilesHeadroom { .. } => Some(Resource::Nofile),
-            Limit::FileSize { .. } => Some(Resource::Fsize),
+            Limit::OpenFilesHeadroom { .. } => Some(Resource::Files),
+            Limit::FileSize { .. } => Some(Resource::FileSize),
             _ => None,
         }
     }
@@ -102,7 +120,7 @@ impl Strike {
                         .count() as u64;
                     inverse.processes.push(LimitedProcess {
                         identity,
-                        before: soft(identity, Resource::Nofile)?,
+                        before: soft(identity, Resource::Files)?,
                         during: open + u64::from(count),
                     });
                 }
@@ -111,7 +129,7 @@ impl Strike {
                 for identity in processes {
                     inverse.processes.push(LimitedProcess {
                         identity,
-                        before: soft(identity, Resource::Fsize)?,
+                        before: soft(identity, Resource::FileSize)?,
                         during: bytes,
                     });
                 }
@@ -245,7 +263,7 @@ impl Inverse {
         }
         for process in self.processes.iter().filter(|it| it.identity.is_alive()) {
             // Which of the two it was is known by what it reads now.
-            for resource in [Resource::Nofile, Resource::Fsize] {
+            for resource in [Resource::Files, Resource::FileSize] {
                 if soft(process.identity, resource)? == Some(process.during) {
                     set_soft(process.identity, resource, process.before)?;
                 }
@@ -270,7 +288,7 @@ impl Inverse {
                 said.push(format!("process {} is gone", process.identity.pid));
                 continue;
             }
-            for resource in [Resource::Nofile, Resource::Fsize] {
+            for resource in [Resource::Files, Resource::FileSize] {
                 if soft(process.identity, resource)? == Some(process.during) {
                     return Err(format!("process {} still has its limit", process.identity.pid));
                 }
@@ -304,10 +322,7 @@ fn count(path: &Path) -> Option<u64> {
 }
 
 fn soft(process: ProcessIdentity, resource: Resource) -> Result<Option<u64>, String> {
-    let name = match resource {
-        Resource::Nofile => "Max open files",
-        _ => "Max file size",
-    };
+    let name = resource.name();
     let text = fs::read_to_string(format!("/proc/{}/limits", process.pid))
         .map_err(|error| format!("process {}: {error}", process.pid))?;
     let line = text
@@ -318,21 +333,50 @@ fn soft(process: ProcessIdentity, resource: Resource) -> Result<Option<u64>, Str
 }
 
 fn hard(process: ProcessIdentity, resource: Resource) -> Option<u64> {
-    let name = match resource {
-        Resource::Nofile => "Max open files",
-        _ => "Max file size",
-    };
+    let name = resource.name();
     let text = fs::read_to_string(format!("/proc/{}/limits", process.pid)).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// Sets a process' soft limit through util-linux's `prlimit`, run as the process' own user: the kernel
+/// lets nobody else, not even root, where `CAP_SYS_RESOURCE` is missing.
 fn set_soft(process: ProcessIdentity, resource: Resource, current: Option<u64>) -> Result<(), String> {
-    let maximum = hard(process, resource);
-    let pid = Pid::from_raw(process.pid).ok_or("process number 0")?;
-    prlimit(Some(pid), resource, Rlimit { current, maximum })
-        .map(drop)
-        .map_err(|error| format!("process {}: {error}", process.pid))
+    let text = |limit: Option<u64>| limit.map_or_else(|| "unlimited".to_owned(), |it| it.to_string());
+    let option = match resource {
+        Resource::Files => "nofile",
+        Resource::FileSize => "fsize",
+    };
+    let (user, group) = owner(process)?;
+    let output = Command::new("prlimit")
+        .arg(format!("--pid={}", process.pid))
+        .arg(format!("--{option}={}:{}", text(current), text(hard(process, resource))))
+        .uid(user)
+        .gid(group)
+        .output()
+        .map_err(|error| format!("prlimit (of util-linux) cannot be run: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!(
+            "process {}: {}",
+            process.pid,
+            String::from_utf8_lossy(&output.stderr).trim()
+        )),
+    }
+}
+
+/// The user and group that a process really runs as.
+fn owner(process: ProcessIdentity) -> Result<(u32, u32), String> {
+    let text = fs::read_to_string(format!("/proc/{}/status", process.pid))
+        .map_err(|error| format!("process {}: {error}", process.pid))?;
+    let first = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    match (first("Uid:"), first("Gid:")) {
+        (Some(user), Some(group)) => Ok((user, group)),
+        _ => Err(format!("process {} does not tell its user", process.pid)),
+    }
 }
 
 #[cfg(test)]
@@ -357,7 +401,7 @@ mod tests {
     fn a_limit_of_a_process_is_set_read_back_and_given_back() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let identity = ProcessIdentity::of(i32::try_from(child.id()).unwrap()).unwrap();
-        let before = soft(identity, Resource::Nofile).unwrap();
+        let before = soft(identity, Resource::Files).unwrap();
         let inverse = Inverse {
             files: Vec::new(),
             processes: vec![LimitedProcess {
@@ -367,10 +411,10 @@ mod tests {
             }],
             counter: None,
         };
-        set_soft(identity, Resource::Nofile, Some(17)).unwrap();
+        set_soft(identity, Resource::Files, Some(17)).unwrap();
         assert!(inverse.prove().is_err(), "it is still there");
         inverse.recover().unwrap();
-        assert_eq!(soft(identity, Resource::Nofile).unwrap(), before);
+        assert_eq!(soft(identity, Resource::Files).unwrap(), before);
         inverse.prove().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
