@@ -59,12 +59,13 @@ pub trait Core: Send + Sync {
     ) -> Result<(), CoreError>;
     /// Gives the lease back.
     async fn release_maintenance(&self, address: &str, holder: &str) -> Result<(), CoreError>;
-    /// Puts a record about an operation into the log.
+    /// Puts a record about an operation into the log. Returns its place there: a status that has not
+    /// applied it yet does not know of it.
     async fn record_operation(
         &self,
         address: &str,
         record: OperationRecord,
-    ) -> Result<(), CoreError>;
+    ) -> Result<u64, CoreError>;
 }
 
 /// The real core, by gRPC.
@@ -119,11 +120,11 @@ impl GrpcCore {
         address: &str,
         action: &'static str,
         control: &Control,
-    ) -> Result<(), CoreError> {
+    ) -> Result<u64, CoreError> {
         let answer = async { self.connection(address).await?.control(control).await }.await;
         let answer = self.kept(address, answer)?;
         if answer.done {
-            Ok(())
+            Ok(answer.log_index)
         } else {
             Err(CoreError::Refused {
                 action,
@@ -171,6 +172,7 @@ impl Core for GrpcCore {
         };
         self.control(address, "acquire the maintenance lease", &control)
             .await
+            .map(|_| ())
     }
 
     async fn release_maintenance(&self, address: &str, holder: &str) -> Result<(), CoreError> {
@@ -179,13 +181,14 @@ impl Core for GrpcCore {
         };
         self.control(address, "release the maintenance lease", &control)
             .await
+            .map(|_| ())
     }
 
     async fn record_operation(
         &self,
         address: &str,
         record: OperationRecord,
-    ) -> Result<(), CoreError> {
+    ) -> Result<u64, CoreError> {
         let control = Control::Operation(record);
         self.control(address, "write down an operation", &control)
             .await

@@ -199,7 +199,9 @@ async fn switchover(of: &Of, wanted: &Wanted, output: Output) -> anyhow::Result<
     let client = cluster(of, wanted.center.as_deref()).await?;
     wanted.confirm()?;
     let name = wanted.name.clone();
-    let name = name.unwrap_or_else(|| planned_move::name_for(&wanted.to, jiff::Timestamp::now()));
+    let name = name.unwrap_or_else(|| {
+        planned_move::name_for(&wanted.to, wanted.dry_run, jiff::Timestamp::now())
+    });
     let spec = wanted.spec();
     let asked = planned_move::ask(client.clone(), &wanted.namespace, &name, spec).await?;
     let patience = u64::from(asked.spec.wait_seconds) + u64::from(asked.spec.deadline_seconds) + 10;

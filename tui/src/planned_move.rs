@@ -30,6 +30,12 @@ pub enum MoveError {
         /// What the API server said.
         said: String,
     },
+    /// Another move has the name.
+    #[error("Switchover {name} is there and asks for something else: give this one another --name")]
+    NameTaken {
+        /// Which.
+        name: String,
+    },
     /// It was asked for and has not ended.
     #[error(
         "failed to see the end of Switchover {name} within {after_seconds} s: it goes on without \
@@ -82,10 +88,11 @@ pub fn exit_code(phase: SwitchoverPhase) -> u8 {
     }
 }
 
-/// A name that says where to and when: `to-a2-20261125-132501`.
+/// A name that says where to and when: `to-a2-20261125-132501-042`; of a dry run, `check-…`.
 #[must_use]
-pub fn name_for(to: &str, now: jiff::Timestamp) -> String {
-    format!("to-{to}-{}", now.strftime("%Y%m%d-%H%M%S"))
+pub fn name_for(to: &str, dry_run: bool, now: jiff::Timestamp) -> String {
+    let what = if dry_run { "check" } else { "to" };
+    format!("{what}-{to}-{}", now.strftime("%Y%m%d-%H%M%S-%3f"))
 }
 
 /// Applies a move. The same name again, with the same content, is the same move.
@@ -103,7 +110,13 @@ pub async fn ask(
     let wanted = Switchover::new(name, spec);
     match switchovers.create(&PostParams::default(), &wanted).await {
         Err(kube::Error::Api(status)) if status.code == 409 => {
-            switchovers.get(name).await.map_err(api("read"))
+            let there = switchovers.get(name).await.map_err(api("read"))?;
+            if there.spec == wanted.spec {
+                return Ok(there);
+            }
+            Err(MoveError::NameTaken {
+                name: name.to_owned(),
+            })
         }
         created => created.map_err(api("apply")),
     }
@@ -329,8 +342,9 @@ mod tests {
 
     #[test]
     fn a_name_says_where_to_and_when() {
-        let now = "2026-11-25T13:25:01Z".parse().unwrap();
-        assert_eq!(name_for("a2", now), "to-a2-20261125-132501");
+        let now = "2026-11-25T13:25:01.042Z".parse().unwrap();
+        assert_eq!(name_for("a2", false, now), "to-a2-20261125-132501-042");
+        assert_eq!(name_for("a2", true, now), "check-a2-20261125-132501-042");
     }
 
     #[test]

@@ -45,6 +45,10 @@ const ROUND_EVERY: Duration = Duration::from_secs(1);
 const AFTER_ERROR: Duration = Duration::from_secs(2);
 /// Steps that one round may take: a whole move has six.
 const STEPS_A_ROUND: usize = 8;
+/// How often the replicas are asked for a status that knows what was just done.
+const LOOKS_MAX: usize = 40;
+/// Pause between two of those looks: a replica publishes its status each 100 ms.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(25);
 
 /// What all rounds share.
 pub struct Context {
@@ -103,8 +107,9 @@ pub async fn round(switchover: &Switchover, context: &Context) -> Result<Action,
     };
     let name = format!("{namespace}/{}", switchover.name_any());
     let mine = holder(&context.center);
+    let mut seen = Seen::default();
     for _ in 0..STEPS_A_ROUND {
-        let view = ask(context.core.as_ref(), &placed).await;
+        let view = ask_behind(context.core.as_ref(), &placed, seen).await;
         let Some(target) = center(&core, &switchover.spec.to) else {
             break;
         };
@@ -122,6 +127,12 @@ pub async fn round(switchover: &Switchover, context: &Context) -> Result<Action,
             return Ok(Action::await_change());
         }
         let performed = perform(context, &placed, &view, &name, &switchover.spec, &decided).await;
+        if let Ok(now) = performed {
+            seen = Seen {
+                epoch: seen.epoch.max(now.epoch),
+                index: seen.index.max(now.index),
+            };
+        }
         if let Err(error) = &performed {
             tracing::warn!(operation = name, %error, "a step of a move was not done");
             decided.message = format!("{}; {error}", decided.message);
@@ -145,6 +156,31 @@ pub async fn round(switchover: &Switchover, context: &Context) -> Result<Action,
     } else {
         Action::requeue(ROUND_EVERY)
     })
+}
+
+/// What this round has caused: the epoch, and the place in the log. Replicas publish their status some
+/// times a second, so one that was asked at once may not know of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Seen {
+    epoch: u64,
+    index: u64,
+}
+
+/// Asks all replicas until the leader's answer is not older than what this round has caused, at most
+/// [`LOOKS_MAX`] times.
+async fn ask_behind(core: &dyn Core, placed: &Placement<'_>, seen: Seen) -> View {
+    let mut view = ask(core, placed).await;
+    for _ in 1..LOOKS_MAX {
+        let is_new = view
+            .leader_status()
+            .is_some_and(|status| status.epoch >= seen.epoch && status.applied_index >= seen.index);
+        if is_new || seen == Seen::default() {
+            break;
+        }
+        tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+        view = ask(core, placed).await;
+    }
+    view
 }
 
 /// Whether the object still asks for the move. What the watch showed may be old, and a move that was
@@ -229,21 +265,21 @@ async fn perform(
     name: &str,
     spec: &SwitchoverSpec,
     plan: &Plan,
-) -> Result<(), CoreError> {
+) -> Result<Seen, CoreError> {
     let leader = view.leader_replica();
     let leader = (placed.spec().centers.iter()).find(|center| Some(center.replica) == leader);
     let (Some(leader), Some(target)) = (leader, center(placed.core, &spec.to)) else {
-        return Ok(());
+        return Ok(Seen::default());
     };
     let address = placed.addresses(leader).orders;
     let holder = holder(&context.center);
     let name = name.to_owned();
     let (word, record) = match &plan.step {
-        Step::Rest => return Ok(()),
+        Step::Rest => return Ok(Seen::default()),
         Step::Transfer => {
             let done = context.core.transfer_leader(&address, target.replica).await;
             context.metrics.stepped("switchover_transfer", done.is_ok());
-            return done.map(|_| ());
+            return done.map(|epoch| Seen { epoch, index: 0 });
         }
         Step::Begin => (
             "switchover_begin",
@@ -282,7 +318,7 @@ async fn perform(
     };
     let done = context.core.record_operation(&address, record).await;
     context.metrics.stepped(word, done.is_ok());
-    done
+    done.map(|index| Seen { epoch: 0, index })
 }
 
 /// Writes the status if it says something new, and tells what people should hear.

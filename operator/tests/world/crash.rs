@@ -186,7 +186,7 @@ impl Core for Mortal<GrpcCore> {
         &self,
         address: &str,
         record: OperationRecord,
-    ) -> Result<(), CoreError> {
+    ) -> Result<u64, CoreError> {
         self.write(address, self.inner.record_operation(address, record))
             .await
     }
