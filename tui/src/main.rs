@@ -1,9 +1,12 @@
 //! `tricenter`: the terminal UI and its one-shot twin.
 
+use std::ffi::OsString;
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use tui::language::Language;
 use tui::sources::{FOLDER_DEFAULT, FOLDER_VARIABLE, Sources};
@@ -36,6 +39,13 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+    /// Chaos experiments on the lab: list, show, plan, lint, run, stop, report.
+    #[command(disable_help_flag = true)]
+    Chaos {
+        /// What the chaos program is told; --help lists it
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 /// What to look at; the lab on this machine when nothing is given.
@@ -53,6 +63,23 @@ struct Of {
 enum Output {
     Text,
     Json,
+}
+
+/// The program that `tricenter chaos` becomes; it is beside this one. It replays the core's log, which
+/// this program must not be able to do, so the two are not one.
+const CHAOS_PROGRAM: &str = "tricenter-chaos";
+
+/// Becomes the chaos program.
+fn become_chaos(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+    let own = std::env::current_exe().context("failed to find this program's own file")?;
+    let program = own.with_file_name(CHAOS_PROGRAM);
+    anyhow::ensure!(
+        program.is_file(),
+        "failed to find {}: `cargo build --package chaos-cli` makes it",
+        program.display()
+    );
+    let error = std::process::Command::new(&program).args(arguments).exec();
+    Err(error).with_context(|| format!("failed to run {}", program.display()))
 }
 
 /// Nothing to look at, or no terminal to show it on.
@@ -73,6 +100,7 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Chaos { arguments } => become_chaos(&arguments),
         Command::Tui { of, lang } => {
             let sources = Sources::find(&of.kubeconfig, &of.lab_state)?;
             let language =

@@ -15,7 +15,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use chaos_engine::{Evidence, Settings, button, evidence, report};
 use chaos_faults::{Ground, keeper};
-use chaos_scenario::{Entry, Family, Proof, Scenario, ScenarioId, Verdict, lint, plan, read_folder};
+use chaos_scenario::{
+    Entry, Family, Proof, Scenario, ScenarioId, Verdict, lint, plan, read_folder,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lab::ground::state::Folder;
 use lab::run::centers::Centers;
@@ -34,7 +36,12 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 #[command(name = "tricenter chaos", version, arg_required_else_help = true)]
 struct Arguments {
     /// The folder of the scenarios
-    #[arg(long, global = true, value_name = "FOLDER", default_value = "chaos/scenarios")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FOLDER",
+        default_value = "chaos/scenarios"
+    )]
     catalog: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -168,7 +175,10 @@ fn entries(catalog: &Path) -> Result<Vec<Entry>> {
     let (entries, errors) = read_folder(catalog)?;
     match errors.first() {
         None => Ok(entries),
-        Some(error) => bail!("{error} ({} bad files in all; `tricenter chaos lint` lists them)", errors.len()),
+        Some(error) => bail!(
+            "{error} ({} bad files in all; `tricenter chaos lint` lists them)",
+            errors.len()
+        ),
     }
 }
 
@@ -178,7 +188,9 @@ fn find(catalog: &Path, id: &str) -> Result<Scenario> {
         return Ok(chaos_scenario::parse(Path::new(id), &text)?);
     }
     let entries = entries(catalog)?;
-    let found = entries.iter().find(|entry| entry.scenario.id.as_str() == id);
+    let found = entries
+        .iter()
+        .find(|entry| entry.scenario.id.as_str() == id);
     match found {
         Some(entry) => Ok(entry.scenario.clone()),
         None => bail!(
@@ -197,7 +209,11 @@ fn of_family(entries: Vec<Entry>, family: Option<&str>) -> Result<Vec<Entry>> {
     ensure!(
         known.iter().any(|it| it.name() == family),
         "failed to find family {family:?}: accepted are {}",
-        known.iter().map(|it| it.name()).collect::<Vec<_>>().join(", ")
+        known
+            .iter()
+            .map(|it| it.name())
+            .collect::<Vec<_>>()
+            .join(", ")
     );
     Ok(entries
         .into_iter()
@@ -248,7 +264,10 @@ async fn show_plan(scenario: &Scenario, ground: &Ground, seed: u64) -> Result<Ex
         .await
         .context("failed to plan without a lab whose core serves; `lab up` makes one")?;
     let planned = plan(scenario, &world)?;
-    let mut text = format!("{}: {}\n  the leader is in {}\n", scenario.id, scenario.title, world.leader);
+    let mut text = format!(
+        "{}: {}\n  the leader is in {}\n",
+        scenario.id, scenario.title, world.leader
+    );
     for fault in &planned.faults {
         let victims: Vec<String> = fault.victims.iter().map(ToString::to_string).collect();
         text.push_str(&format!(
@@ -278,7 +297,11 @@ fn check(catalog: &Path) -> Result<ExitCode> {
     let bad = errors.len() + findings.len();
     text.push_str(&format!("{} scenarios, {bad} findings\n", entries.len()));
     print(&text)?;
-    ensure!(!entries.is_empty(), "failed to find a scenario in {}", catalog.display());
+    ensure!(
+        !entries.is_empty(),
+        "failed to find a scenario in {}",
+        catalog.display()
+    );
     Ok(match bad {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::from(NOT_DONE),
@@ -337,7 +360,12 @@ async fn run_all(catalog: &Path, ground: Ground, arguments: RunArguments) -> Res
             eprintln!("time is over: {} scenarios were not begun", total - number);
             break;
         }
-        eprintln!("[{}/{total}] {} {}", number + 1, scenario.id, scenario.title);
+        eprintln!(
+            "[{}/{total}] {} {}",
+            number + 1,
+            scenario.id,
+            scenario.title
+        );
         match run_one(scenario, &settings, stop.clone()).await {
             Ok(evidence) => {
                 evidence::write(&evidence, &path)?;
@@ -401,7 +429,12 @@ fn tell(evidence: &Evidence) -> Result<()> {
         evidence.orders.doubled,
         evidence.took_ms / 1_000
     );
-    for reason in evidence.experiment.failures.iter().chain(&evidence.experiment.doubts) {
+    for reason in evidence
+        .experiment
+        .failures
+        .iter()
+        .chain(&evidence.experiment.doubts)
+    {
         text.push_str(&format!("           - {reason}\n"));
     }
     print(&text)
@@ -437,11 +470,19 @@ async fn stop(ground: &Ground) -> Result<ExitCode> {
             Proof::Gone(how) => text.push_str(&format!("gone: {how}\n")),
             Proof::Unproven(why) => {
                 all_gone = false;
-                text.push_str(&format!("not confirmed within {} s: {}: {why}\n", STOP_LIMIT.as_secs(), lease.target));
+                text.push_str(&format!(
+                    "not confirmed within {} s: {}: {why}\n",
+                    STOP_LIMIT.as_secs(),
+                    lease.target
+                ));
             }
         }
     }
-    text.push_str(&format!("{} leases, {} ms\n", pressed.leases.len(), pressed.took_ms));
+    text.push_str(&format!(
+        "{} leases, {} ms\n",
+        pressed.leases.len(),
+        pressed.took_ms
+    ));
     print(&text)?;
     Ok(match all_gone {
         true => ExitCode::SUCCESS,
@@ -451,13 +492,18 @@ async fn stop(ground: &Ground) -> Result<ExitCode> {
 
 fn write_report(catalog: &Path, from: &Path, into: &Path) -> Result<ExitCode> {
     let mut runs = Vec::new();
-    let files = std::fs::read_dir(from).with_context(|| format!("failed to read {}", from.display()))?;
+    let files =
+        std::fs::read_dir(from).with_context(|| format!("failed to read {}", from.display()))?;
     for file in files.flatten() {
         if file.path().extension().is_some_and(|it| it == "json") {
             runs.push(evidence::read(&file.path())?);
         }
     }
-    ensure!(!runs.is_empty(), "failed to find evidence in {}", from.display());
+    ensure!(
+        !runs.is_empty(),
+        "failed to find evidence in {}",
+        from.display()
+    );
     runs.sort_by(|one, other| one.scenario.id.cmp(&other.scenario.id));
     let known: Vec<(ScenarioId, String)> = entries(catalog)?
         .into_iter()
@@ -469,7 +515,8 @@ fn write_report(catalog: &Path, from: &Path, into: &Path) -> Result<ExitCode> {
         ("junit.xml", report::junit(&runs)),
     ] {
         let path = into.join(name);
-        std::fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))?;
+        std::fs::write(&path, text)
+            .with_context(|| format!("failed to write {}", path.display()))?;
         print(&format!("{}\n", path.display()))?;
     }
     let count = report::Count::of(&runs);

@@ -90,7 +90,9 @@ pub async fn stop_all(ground: &Ground, limit: Duration) -> Result<Pressed> {
         // It may have ended since it was looked at.
         let _ = kill_process(pid, Signal::TERM);
     }
-    let leases = Leases::open(&ground.leases_folder())?.sweep(ground, limit).await?;
+    let leases = Leases::open(&ground.leases_folder())?
+        .sweep(ground, limit)
+        .await?;
     Ok(Pressed {
         stopped: running.map(|it| it.scenario),
         leases,

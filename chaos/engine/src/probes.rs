@@ -42,7 +42,11 @@ impl Sight<'_> {
                 None => Reading::NoData("no order has been answered yet".to_owned()),
                 Some(latency) => judge(
                     latency.p99_us <= p99_ms_max * 1_000,
-                    format!("p99 {}.{} ms", latency.p99_us / 1_000, latency.p99_us % 1_000 / 100),
+                    format!(
+                        "p99 {}.{} ms",
+                        latency.p99_us / 1_000,
+                        latency.p99_us % 1_000 / 100
+                    ),
                 ),
             },
             Probe::OneLeader {} => {
@@ -60,18 +64,19 @@ impl Sight<'_> {
                 None => Reading::Broken("nobody leads".to_owned()),
                 Some(leader) => judge(
                     leader.all_voters_in_step,
-                    format!("the leader in {} says {}", leader.center, leader.all_voters_in_step),
+                    format!(
+                        "the leader in {} says {}",
+                        leader.center, leader.all_voters_in_step
+                    ),
                 ),
             },
-            Probe::EqualStates {} => {
-                match self.watch.seen().equal_at(self.centers.all.len()) {
-                    Some(index) => Reading::Holds(format!("equal at entry {index}")),
-                    None => Reading::Broken(format!(
-                        "not all equal; {} replicas heard",
-                        self.watch.seen().heard()
-                    )),
-                }
-            }
+            Probe::EqualStates {} => match self.watch.seen().equal_at(self.centers.all.len()) {
+                Some(index) => Reading::Holds(format!("equal at entry {index}")),
+                None => Reading::Broken(format!(
+                    "not all equal; {} replicas heard",
+                    self.watch.seen().heard()
+                )),
+            },
             Probe::ConditionsTrue {} => {
                 let detail = Detail::default();
                 let look = self.centers.wait_until_all_true(Duration::ZERO, &detail);
@@ -88,8 +93,7 @@ impl Sight<'_> {
                     return Reading::NoData("nobody leads".to_owned());
                 };
                 // One that nobody told of is taken for one that nobody asked for.
-                let untold =
-                    leader.epoch > self.epoch_before && !seen.knows_election(leader.epoch);
+                let untold = leader.epoch > self.epoch_before && !seen.knows_election(leader.epoch);
                 let changes = seen.unplanned_elections_above(self.epoch_before) + u64::from(untold);
                 judge(
                     (*min..=*max).contains(&changes),
@@ -222,7 +226,11 @@ mod tests {
     fn the_silence_after_the_last_order_counts_too() {
         assert_eq!(silence(&[1_100, 1_200, 2_000]), Some(3_000));
         assert_eq!(silence(&[1_100, 3_900, 4_900]), Some(2_800));
-        assert_eq!(silence(&[4_000]), Some(3_000), "the one before the first counts");
+        assert_eq!(
+            silence(&[4_000]),
+            Some(3_000),
+            "the one before the first counts"
+        );
     }
 
     #[test]

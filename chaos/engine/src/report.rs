@@ -107,7 +107,10 @@ pub fn markdown(runs: &[Evidence], catalog: &[(ScenarioId, String)]) -> String {
     line("| --- | --- | --- | --- | --- | --- |");
     let mut families: BTreeMap<&str, Vec<&Evidence>> = BTreeMap::new();
     for run in runs {
-        families.entry(run.scenario.family.name()).or_default().push(run);
+        families
+            .entry(run.scenario.family.name())
+            .or_default()
+            .push(run);
     }
     for (family, runs) in &families {
         let count = Count::of(runs.iter().copied());
@@ -162,8 +165,16 @@ fn page(run: &Evidence) -> String {
         let _ = writeln!(out, "{text}");
     };
     line(format!("## {}\n", scenario.id));
-    line(format!("**{}** — {:?}, {} s\n", scenario.title, run.verdict, run.took_ms / 1_000));
-    line(format!("{} {}\n", scenario.hypothesis, scenario.expected.behaviour));
+    line(format!(
+        "**{}** — {:?}, {} s\n",
+        scenario.title,
+        run.verdict,
+        run.took_ms / 1_000
+    ));
+    line(format!(
+        "{} {}\n",
+        scenario.hypothesis, scenario.expected.behaviour
+    ));
     for planned in &run.plan.faults {
         let victims: Vec<String> = planned.victims.iter().map(ToString::to_string).collect();
         line(format!(
@@ -212,7 +223,12 @@ fn page(run: &Evidence) -> String {
     }
     line("| probe | when | looks | said |\n| --- | --- | --- | --- |".to_owned());
     for (index, probe) in run.experiment.probes.iter().enumerate() {
-        let record = run.experiment.readings.get(&index).cloned().unwrap_or_default();
+        let record = run
+            .experiment
+            .readings
+            .get(&index)
+            .cloned()
+            .unwrap_or_default();
         let said = match (&record.first_broken, &record.last) {
             (Some(broken), _) if probe.when == chaos_scenario::When::Continuous => {
                 format!("broken: {broken}")
@@ -230,7 +246,10 @@ fn page(run: &Evidence) -> String {
             one_line(&said)
         ));
     }
-    line(format!("\n```text\n{}```", plot(&run.timeline, scenario.end_ms())));
+    line(format!(
+        "\n```text\n{}```",
+        plot(&run.timeline, scenario.end_ms())
+    ));
     for failure in &run.experiment.failures {
         line(format!("- failed: {}", one_line(failure)));
     }
@@ -250,10 +269,19 @@ pub fn plot(looks: &[Look], fault_end_ms: u64) -> String {
     const WIDTH: usize = 100;
     let step = looks.len().div_ceil(WIDTH).max(1);
     let shown: Vec<&Look> = looks.iter().step_by(step).collect();
-    let highest = shown.iter().map(|look| look.per_second).max().unwrap_or(0).max(1);
+    let highest = shown
+        .iter()
+        .map(|look| look.per_second)
+        .max()
+        .unwrap_or(0)
+        .max(1);
     let mut out = String::new();
     for row in (1..=HEIGHT).rev() {
-        let label = if row == HEIGHT { highest.to_string() } else { String::new() };
+        let label = if row == HEIGHT {
+            highest.to_string()
+        } else {
+            String::new()
+        };
         let cells: String = shown
             .iter()
             .map(|look| {
@@ -265,7 +293,13 @@ pub fn plot(looks: &[Look], fault_end_ms: u64) -> String {
     }
     let fault: String = shown
         .iter()
-        .map(|look| if look.at_ms < fault_end_ms { '▒' } else { '·' })
+        .map(|look| {
+            if look.at_ms < fault_end_ms {
+                '▒'
+            } else {
+                '·'
+            }
+        })
         .collect();
     let _ = writeln!(out, "{:>6} {fault}", "fault");
     out

@@ -37,7 +37,10 @@ async fn of_link(link: Link) -> Vec<String> {
         if !proxy.enabled {
             found.push(format!("proxy {} is switched off", proxy.name));
         }
-        let ours = proxy.toxics.iter().filter(|it| it.name.starts_with("chaos-"));
+        let ours = proxy
+            .toxics
+            .iter()
+            .filter(|it| it.name.starts_with("chaos-"));
         found.extend(ours.map(|toxic| format!("toxic {} on {}", toxic.name, proxy.name)));
     }
     found
@@ -52,7 +55,9 @@ async fn of_packets(center: Center) -> Vec<String> {
             .filter(|line| line.contains("tricenter_chaos_"))
             .map(|line| format!("packet filter of {center}: {}", line.trim()))
             .collect(),
-        Err(error) => vec![format!("packets of {center} could not be looked at: {error}")],
+        Err(error) => vec![format!(
+            "packets of {center} could not be looked at: {error}"
+        )],
     }
 }
 

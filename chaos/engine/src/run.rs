@@ -165,7 +165,11 @@ pub async fn run(
         "failed to begin: faults of an earlier run are still there; `tricenter chaos stop --all` tries again"
     );
     let left = residue(ground).await;
-    ensure!(left.is_empty(), "failed to begin: the ground is not clean: {}", left.join("; "));
+    ensure!(
+        left.is_empty(),
+        "failed to begin: the ground is not clean: {}",
+        left.join("; ")
+    );
 
     let centers = Centers::of_lab(ground.folder());
     let watch = centers.watch();
@@ -189,7 +193,11 @@ pub async fn run(
         offer,
         plan: planned,
         experiment: Experiment::new(scenario),
-        faults: scenario.faults.iter().map(|_| FaultTask::default()).collect(),
+        faults: scenario
+            .faults
+            .iter()
+            .map(|_| FaultTask::default())
+            .collect(),
         sender,
         began,
         injected: None,
@@ -212,7 +220,9 @@ pub async fn run(
 
 async fn set_phase(centers: &Centers, watch: &Watch, phase: MarketPhase) -> Result<()> {
     let leader = watch
-        .wait_for(BASELINE_LIMIT, "a leader that serves", |seen| seen.leader().cloned())
+        .wait_for(BASELINE_LIMIT, "a leader that serves", |seen| {
+            seen.leader().cloned()
+        })
         .await?;
     let connection = AdminConnection::connect(&centers.get(&leader.center)?.administration).await?;
     let control = Control::SetPhase {
@@ -220,7 +230,12 @@ async fn set_phase(centers: &Centers, watch: &Watch, phase: MarketPhase) -> Resu
         phase,
     };
     let answer = connection.control(&control).await?;
-    ensure!(answer.done, "failed to set the phase: {} ({})", answer.text, answer.code);
+    ensure!(
+        answer.done,
+        "failed to set the phase: {} ({})",
+        answer.text,
+        answer.code
+    );
     Ok(())
 }
 
@@ -315,9 +330,13 @@ impl Runner<'_> {
                 self.note(format!("could not apply {:?}: {why}", self.name(*fault)));
             }
             Event::Observed(_, Acted::Seen(what)) => self.note(format!("seen to act: {what}")),
-            Event::Observed(_, Acted::NotSeen(what)) => self.note(format!("not seen to act: {what}")),
+            Event::Observed(_, Acted::NotSeen(what)) => {
+                self.note(format!("not seen to act: {what}"))
+            }
             Event::Recovered(_, Proof::Gone(what)) => self.note(format!("gone: {what}")),
-            Event::Recovered(_, Proof::Unproven(what)) => self.note(format!("NOT PROVED GONE: {what}")),
+            Event::Recovered(_, Proof::Unproven(what)) => {
+                self.note(format!("NOT PROVED GONE: {what}"))
+            }
             Event::Stop(why) => self.note(format!("stopped early: {why}")),
             _ => {}
         }
@@ -347,7 +366,10 @@ impl Runner<'_> {
             in_flight,
             p99_us: clients.latency().map_or(0, |latency| latency.p99_us),
         };
-        let is_due = self.timeline.last().is_none_or(|last| at_ms >= last.at_ms + 500);
+        let is_due = self
+            .timeline
+            .last()
+            .is_none_or(|last| at_ms >= last.at_ms + 500);
         if is_due && self.timeline.len() < LOOKS_MAX {
             self.timeline.push(look);
         }
@@ -355,20 +377,27 @@ impl Runner<'_> {
             self.acknowledged = (acknowledged, Instant::now());
         }
         let mut effects = Vec::new();
-        let met = self.scenario.abort_when.iter().find_map(|condition| match *condition {
-            AbortCondition::NothingAcknowledgedFor { ms } => {
-                let silent = self.acknowledged.1.elapsed();
-                (silent > Duration::from_millis(ms))
-                    .then(|| format!("nothing was acknowledged for {} ms", silent.as_millis()))
-            }
-            AbortCondition::InFlightAbove { requests } => {
-                (in_flight > requests).then(|| format!("{in_flight} requests are in flight"))
-            }
-        });
+        let met = self
+            .scenario
+            .abort_when
+            .iter()
+            .find_map(|condition| match *condition {
+                AbortCondition::NothingAcknowledgedFor { ms } => {
+                    let silent = self.acknowledged.1.elapsed();
+                    (silent > Duration::from_millis(ms))
+                        .then(|| format!("nothing was acknowledged for {} ms", silent.as_millis()))
+                }
+                AbortCondition::InFlightAbove { requests } => {
+                    (in_flight > requests).then(|| format!("{in_flight} requests are in flight"))
+                }
+            });
         if let Some(met) = met {
             effects.extend(self.tell(Event::Stop(met)));
         }
-        if matches!(self.experiment.phase, Phase::Injecting | Phase::Observing | Phase::Recovering) {
+        if matches!(
+            self.experiment.phase,
+            Phase::Injecting | Phase::Observing | Phase::Recovering
+        ) {
             let continuous = self.probes_of(When::Continuous);
             if !continuous.is_empty() {
                 let readings = self.read_all(&continuous).await;
@@ -465,7 +494,11 @@ impl Runner<'_> {
         }
         for planned in &self.plan.faults.clone() {
             let victims: Vec<String> = planned.victims.iter().map(ToString::to_string).collect();
-            self.note(format!("victims of {:?}: {}", planned.fault.name, victims.join(", ")));
+            self.note(format!(
+                "victims of {:?}: {}",
+                planned.fault.name,
+                victims.join(", ")
+            ));
         }
         self.acknowledged.1 = Instant::now();
         self.injected = Some((Instant::now(), now_us()));
@@ -479,7 +512,11 @@ impl Runner<'_> {
         let lasts = Duration::from_millis(planned.fault.duration_ms) + KEEPER_MARGIN;
         let deadline_unix_ms = now_unix_ms() + u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
         let (scenario, name) = (self.scenario.id.to_string(), planned.fault.name.clone());
-        let (ground, leases, keeper) = (self.ground.clone(), self.leases.clone(), self.keeper.clone());
+        let (ground, leases, keeper) = (
+            self.ground.clone(),
+            self.leases.clone(),
+            self.keeper.clone(),
+        );
         let (held, sender) = (self.faults[fault].held.clone(), self.sender.clone());
         let applying = tokio::spawn(async move {
             let mut held = held.lock().await;
@@ -512,7 +549,10 @@ impl Runner<'_> {
 
     fn observe(&self, fault: usize) {
         let planned = &self.plan.faults[fault];
-        let left = planned.fault.end_ms().saturating_sub(self.since_injection_ms());
+        let left = planned
+            .fault
+            .end_ms()
+            .saturating_sub(self.since_injection_ms());
         // A moment is left for the probes that are read at the fault's end.
         let limit = Duration::from_millis(left.saturating_sub(500).max(OBSERVE_MS_MIN));
         let ground = self.ground.clone();
@@ -604,7 +644,12 @@ impl Runner<'_> {
             .await;
         let judged = timeout(
             JUDGE_LIMIT,
-            judge::judge(&self.centers, &self.watch, &self.histories, &Detail::default()),
+            judge::judge(
+                &self.centers,
+                &self.watch,
+                &self.histories,
+                &Detail::default(),
+            ),
         )
         .await;
         let from_us = self.injected.map_or(0, |(_, at_us)| at_us);
@@ -709,8 +754,8 @@ impl Runner<'_> {
     fn moments(&self) -> Option<Moments> {
         let (_, fault_at_us) = self.injected?;
         let before = self.leaders.epoch_before;
-        let election = (before + 1..=self.leaders.epoch_after)
-            .find_map(|epoch| self.watch.election(epoch))?;
+        let election =
+            (before + 1..=self.leaders.epoch_after).find_map(|epoch| self.watch.election(epoch))?;
         let first = first_contact(&self.histories, Epoch(election.epoch));
         Some(Moments {
             fault_at_us,

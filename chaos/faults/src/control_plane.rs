@@ -45,7 +45,11 @@ impl Strike {
         format!("control plane {}", self.center)
     }
 
-    async fn process(&self, ground: &Ground, part: ControlPlanePart) -> Result<Option<ProcessIdentity>, String> {
+    async fn process(
+        &self,
+        ground: &Ground,
+        part: ControlPlanePart,
+    ) -> Result<Option<ProcessIdentity>, String> {
         let pid = power::component_process(ground.folder(), self.center, component(part))
             .await
             .map_err(|error| format!("{error:#}"))?;
@@ -71,7 +75,8 @@ impl Strike {
                 }
                 ComponentAction::Pause => {
                     let process = self.process(ground, *part).await?;
-                    let process = process.ok_or_else(|| format!("{} does not run", component(*part)))?;
+                    let process =
+                        process.ok_or_else(|| format!("{} does not run", component(*part)))?;
                     send_all(&[process], Signal::STOP);
                 }
             }
@@ -126,10 +131,17 @@ impl Strike {
                 return Err(format!("{} is still frozen", component(*part)));
             }
         }
-        let reply = control::ask(&ground.folder().control_socket(self.center), &Request::Status)
-            .await
-            .map_err(|error| error.to_string())?;
-        let dead = reply.answer.components.iter().find(|it| it.state == State::Stopped);
+        let reply = control::ask(
+            &ground.folder().control_socket(self.center),
+            &Request::Status,
+        )
+        .await
+        .map_err(|error| error.to_string())?;
+        let dead = reply
+            .answer
+            .components
+            .iter()
+            .find(|it| it.state == State::Stopped);
         match dead {
             Some(dead) => Err(format!("{} is still dead", dead.component)),
             None => Ok("all serve again".to_owned()),

@@ -36,7 +36,9 @@ pub enum Error {
         reason: String,
     },
     /// Another fault holds the target.
-    #[error("failed to lock {target}: {holder} has a fault on it; end that first (`tricenter chaos stop --all`)")]
+    #[error(
+        "failed to lock {target}: {holder} has a fault on it; end that first (`tricenter chaos stop --all`)"
+    )]
     Locked {
         /// The target.
         target: String,

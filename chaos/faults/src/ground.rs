@@ -151,7 +151,10 @@ impl Ground {
 }
 
 /// Looks until something is seen, or the time is over; then what was seen last.
-pub(crate) async fn look_until<T, F>(limit: Duration, mut look: impl FnMut() -> F) -> Result<T, String>
+pub(crate) async fn look_until<T, F>(
+    limit: Duration,
+    mut look: impl FnMut() -> F,
+) -> Result<T, String>
 where
     F: Future<Output = Result<T, String>>,
 {

@@ -65,7 +65,11 @@ impl Strike {
         if processes.is_empty() {
             return Err("no replica runs".to_owned());
         }
-        let evidence = ground.folder().path().join("chaos").join(format!("journal-{}.txt", self.center));
+        let evidence = ground
+            .folder()
+            .path()
+            .join("chaos")
+            .join(format!("journal-{}.txt", self.center));
         // What an earlier experiment did must not speak for this one.
         match fs::remove_file(&evidence) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -145,7 +149,12 @@ fn damage(volume: &Path, damage: JournalDamage) -> Result<String, String> {
         let path = path.display().to_string();
         move |error: std::io::Error| format!("{path}: {error}")
     };
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = |path: &Path| {
+        path.file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
     match damage {
         JournalDamage::BitRot => {
             let mut bytes = fs::read(&segment).map_err(failed(&segment))?;
@@ -158,7 +167,10 @@ fn damage(volume: &Path, damage: JournalDamage) -> Result<String, String> {
                 *byte ^= 0xff;
             }
             fs::write(&segment, bytes).map_err(failed(&segment))?;
-            Ok(format!("8 bytes turned over at {at} of {end} in {}", name(&segment)))
+            Ok(format!(
+                "8 bytes turned over at {at} of {end} in {}",
+                name(&segment)
+            ))
         }
         JournalDamage::LostTail => {
             let mut bytes = fs::read(&segment).map_err(failed(&segment))?;
@@ -169,7 +181,11 @@ fn damage(volume: &Path, damage: JournalDamage) -> Result<String, String> {
             }
             bytes[from..end].fill(0);
             fs::write(&segment, bytes).map_err(failed(&segment))?;
-            Ok(format!("the last {} bytes zeroed of {end} in {}", end - from, name(&segment)))
+            Ok(format!(
+                "the last {} bytes zeroed of {end} in {}",
+                end - from,
+                name(&segment)
+            ))
         }
         JournalDamage::MissingSegment => {
             fs::remove_file(&segment).map_err(failed(&segment))?;
@@ -191,14 +207,20 @@ fn damage(volume: &Path, damage: JournalDamage) -> Result<String, String> {
                 *byte ^= 0xff;
             }
             fs::write(&snapshot, bytes).map_err(failed(&snapshot))?;
-            Ok(format!("8 bytes turned over at {at} in {}", name(&snapshot)))
+            Ok(format!(
+                "8 bytes turned over at {at} in {}",
+                name(&snapshot)
+            ))
         }
     }
 }
 
 /// Where the last byte stands that is not zero; segments are written with zeros beforehand.
 fn written(bytes: &[u8]) -> usize {
-    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1)
+    bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |at| at + 1)
 }
 
 #[cfg(test)]
@@ -239,7 +261,11 @@ mod tests {
     fn the_newest_segment_goes_and_the_others_stay() {
         let folder = volume();
         damage(folder.path(), JournalDamage::MissingSegment).unwrap();
-        assert!(newest(folder.path(), "segment-").unwrap().ends_with("segment-00000000000000000001"));
+        assert!(
+            newest(folder.path(), "segment-")
+                .unwrap()
+                .ends_with("segment-00000000000000000001")
+        );
     }
 
     #[test]

@@ -65,7 +65,10 @@ pub async fn arm(program: &Path, lease: &Path) -> Result<(), Error> {
         }
         Ok(Ok(_)) => Err(failed(format!("it said {:?}", line.trim()))),
         Ok(Err(error)) => Err(failed(error.to_string())),
-        Err(_) => Err(failed(format!("it said nothing for {} s", ARM_LIMIT.as_secs()))),
+        Err(_) => Err(failed(format!(
+            "it said nothing for {} s",
+            ARM_LIMIT.as_secs()
+        ))),
     }
 }
 
@@ -122,7 +125,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_that_is_no_keeper_arms_nothing() {
-        let error = arm(Path::new("true"), Path::new("lease.json")).await.unwrap_err();
+        let error = arm(Path::new("true"), Path::new("lease.json"))
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("nothing was applied"), "{error}");
     }
 }

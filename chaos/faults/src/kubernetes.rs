@@ -68,13 +68,15 @@ impl Strike {
     pub(crate) fn target(&self) -> String {
         let of = |process: ProcessKind| process_name(process);
         let what = match &self.action {
-            KubernetesAction::DeletePod { process, .. } | KubernetesAction::EvictPod { process } => {
+            KubernetesAction::DeletePod { process, .. }
+            | KubernetesAction::EvictPod { process } => {
                 format!("pod of {}", of(*process))
             }
             KubernetesAction::Cordon {}
             | KubernetesAction::Drain {}
             | KubernetesAction::Taint { .. } => "node".to_owned(),
-            KubernetesAction::Scale { process, .. } | KubernetesAction::MissingImage { process } => {
+            KubernetesAction::Scale { process, .. }
+            | KubernetesAction::MissingImage { process } => {
                 format!("deployment of {}", of(*process))
             }
             KubernetesAction::Quota {} => "quota".to_owned(),
@@ -97,7 +99,8 @@ impl Strike {
             generation: 0,
         };
         match &self.action {
-            KubernetesAction::DeletePod { process, .. } | KubernetesAction::EvictPod { process } => {
+            KubernetesAction::DeletePod { process, .. }
+            | KubernetesAction::EvictPod { process } => {
                 for pod in pods(&client, place(*process)).await? {
                     inverse.names.push(pod.name_any());
                     inverse.uids.push(pod.uid().unwrap_or_default());
@@ -113,7 +116,8 @@ impl Strike {
                     inverse.uids.push(pod.uid().unwrap_or_default());
                 }
             }
-            KubernetesAction::Scale { process, .. } | KubernetesAction::MissingImage { process } => {
+            KubernetesAction::Scale { process, .. }
+            | KubernetesAction::MissingImage { process } => {
                 let deployment = deployment(&client, place(*process)).await?;
                 inverse.names.push(deployment.name_any());
                 inverse.generation = deployment.metadata.generation.unwrap_or(0);
@@ -157,7 +161,10 @@ impl Strike {
 
     async fn ready_node(&self, client: &Client) -> Outcome<String> {
         let name = self.center.node_name();
-        let node = Api::<Node>::all(client.clone()).get(&name).await.map_err(said)?;
+        let node = Api::<Node>::all(client.clone())
+            .get(&name)
+            .await
+            .map_err(said)?;
         match node.spec.and_then(|spec| spec.unschedulable) {
             Some(true) => Err(format!("node {name} takes no pods already")),
             _ => Ok(name),
@@ -227,7 +234,9 @@ impl Strike {
             KubernetesAction::RevokeRole { .. } => {
                 let api: Api<ClusterRoleBinding> = Api::all(client);
                 for name in &inverse.names {
-                    api.delete(name, &DeleteParams::default()).await.map_err(said)?;
+                    api.delete(name, &DeleteParams::default())
+                        .await
+                        .map_err(said)?;
                 }
                 Ok(())
             }
@@ -291,9 +300,15 @@ impl Strike {
 
     async fn look(&self, inverse: &Inverse, client: &Client) -> Outcome<String> {
         match &self.action {
-            KubernetesAction::DeletePod { process, .. } | KubernetesAction::EvictPod { process } => {
-                struck_pods_are_gone(client, place(*process).namespace, &inverse.names, &inverse.uids)
-                    .await
+            KubernetesAction::DeletePod { process, .. }
+            | KubernetesAction::EvictPod { process } => {
+                struck_pods_are_gone(
+                    client,
+                    place(*process).namespace,
+                    &inverse.names,
+                    &inverse.uids,
+                )
+                .await
             }
             KubernetesAction::Cordon {} => self.is_cordoned(client).await,
             KubernetesAction::Drain {} => {
@@ -304,7 +319,10 @@ impl Strike {
                     let there = api.get_opt(name).await.map_err(said)?;
                     gone += usize::from(there.is_none_or(|pod| pod.uid().as_ref() != Some(uid)));
                 }
-                Ok(format!("{cordoned}; {gone} of {} pods left", inverse.uids.len()))
+                Ok(format!(
+                    "{cordoned}; {gone} of {} pods left",
+                    inverse.uids.len()
+                ))
             }
             KubernetesAction::Taint { .. } => {
                 let node = Api::<Node>::all(client.clone())
@@ -313,7 +331,10 @@ impl Strike {
                     .map_err(said)?;
                 let taints = node.spec.and_then(|spec| spec.taints).unwrap_or_default();
                 match taints.iter().find(|taint| taint.key == TAINT) {
-                    Some(taint) => Ok(format!("the node has the taint {}={}", taint.key, taint.effect)),
+                    Some(taint) => Ok(format!(
+                        "the node has the taint {}={}",
+                        taint.key, taint.effect
+                    )),
                     None => Err("the node has no taint of ours".to_owned()),
                 }
             }
@@ -341,7 +362,9 @@ impl Strike {
                 let now = deployment(client, place(*process)).await?;
                 let generation = now.metadata.generation.unwrap_or(0);
                 match generation > inverse.generation + 1 {
-                    true => Ok(format!("a controller has put it back in generation {generation}")),
+                    true => Ok(format!(
+                        "a controller has put it back in generation {generation}"
+                    )),
                     false => Err("no pod waits for an image".to_owned()),
                 }
             }
@@ -364,7 +387,11 @@ impl Strike {
                 let user = format!(
                     "system:serviceaccount:{}:{}",
                     place(*process).namespace,
-                    inverse.before.as_ref().and_then(Value::as_str).unwrap_or_default()
+                    inverse
+                        .before
+                        .as_ref()
+                        .and_then(Value::as_str)
+                        .unwrap_or_default()
                 );
                 let review = serde_json::from_value(json!({"spec": {
                     "user": user,
@@ -391,7 +418,10 @@ impl Strike {
 
     async fn is_cordoned(&self, client: &Client) -> Outcome<String> {
         let name = self.center.node_name();
-        let node = Api::<Node>::all(client.clone()).get(&name).await.map_err(said)?;
+        let node = Api::<Node>::all(client.clone())
+            .get(&name)
+            .await
+            .map_err(said)?;
         match node.spec.and_then(|spec| spec.unschedulable) {
             Some(true) => Ok(format!("node {name} takes no new pods")),
             _ => Err(format!("node {name} takes new pods")),
@@ -414,7 +444,11 @@ impl Strike {
                 patch_deployment(&client, place(*process), &inverse.names, &patch).await
             }
             KubernetesAction::MissingImage { process } => {
-                let before = inverse.before.as_ref().and_then(Value::as_str).unwrap_or_default();
+                let before = inverse
+                    .before
+                    .as_ref()
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
                 let patch = image_patch(place(*process).container, before);
                 patch_deployment(&client, place(*process), &inverse.names, &patch).await
             }
@@ -457,13 +491,19 @@ impl Strike {
             | KubernetesAction::MissingImage { process }
             | KubernetesAction::Scale { process, .. } => {
                 if let KubernetesAction::MissingImage { .. } = self.action {
-                    let now = image(&deployment(client, place(*process)).await?, place(*process).container)?;
+                    let now = image(
+                        &deployment(client, place(*process)).await?,
+                        place(*process).container,
+                    )?;
                     if Some(&json!(now)) != inverse.before.as_ref() {
                         return Err(format!("its image is {now}"));
                     }
                 }
                 if let KubernetesAction::Scale { .. } = self.action {
-                    let now = deployment(client, place(*process)).await?.spec.and_then(|it| it.replicas);
+                    let now = deployment(client, place(*process))
+                        .await?
+                        .spec
+                        .and_then(|it| it.replicas);
                     if Some(&json!(now)) != inverse.before.as_ref() {
                         return Err(format!("it wants {} pods", now.unwrap_or_default()));
                     }
@@ -501,8 +541,7 @@ impl Strike {
                 all_there(&api, &inverse.names).await
             }
             KubernetesAction::DeleteService { process } => {
-                let api: Api<Service> =
-                    Api::namespaced(client.clone(), place(*process).namespace);
+                let api: Api<Service> = Api::namespaced(client.clone(), place(*process).namespace);
                 all_there(&api, &inverse.names).await
             }
             KubernetesAction::DeleteConfiguration { process } => {
@@ -537,7 +576,10 @@ async fn deployment(client: &Client, place: Place) -> Outcome<Deployment> {
 }
 
 fn image(deployment: &Deployment, container: &str) -> Outcome<String> {
-    let pod = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let pod = deployment
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.template.spec.as_ref());
     pod.and_then(|pod| pod.containers.iter().find(|it| it.name == container))
         .and_then(|it| it.image.clone())
         .ok_or_else(|| format!("it has no container {container}"))
@@ -547,14 +589,21 @@ fn image_patch(container: &str, image: &str) -> Value {
     json!({"spec": {"template": {"spec": {"containers": [{"name": container, "image": image}]}}}})
 }
 
-async fn patch_deployment(client: &Client, place: Place, names: &[String], patch: &Value) -> Outcome<()> {
+async fn patch_deployment(
+    client: &Client,
+    place: Place,
+    names: &[String],
+    patch: &Value,
+) -> Outcome<()> {
     let api: Api<Deployment> = Api::namespaced(client.clone(), place.namespace);
     let how = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     };
     for name in names {
-        api.patch(name, &how, &Patch::Strategic(patch)).await.map_err(said)?;
+        api.patch(name, &how, &Patch::Strategic(patch))
+            .await
+            .map_err(said)?;
     }
     Ok(())
 }
@@ -606,7 +655,10 @@ fn all_ready(pods: &[Pod]) -> Outcome<String> {
         return Err("there is no pod".to_owned());
     }
     for pod in pods {
-        let conditions = pod.status.as_ref().and_then(|status| status.conditions.clone());
+        let conditions = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.conditions.clone());
         let is_ready = conditions
             .iter()
             .flatten()
@@ -660,7 +712,14 @@ async fn keep<K: Kept>(client: &Client, place: Place, inverse: &mut Inverse) -> 
 fn bare<K: Serialize>(object: &K) -> Outcome<Value> {
     let mut value = serde_json::to_value(object).map_err(said)?;
     if let Some(metadata) = value["metadata"].as_object_mut() {
-        for field in ["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink"] {
+        for field in [
+            "uid",
+            "resourceVersion",
+            "creationTimestamp",
+            "generation",
+            "managedFields",
+            "selfLink",
+        ] {
             metadata.remove(field);
         }
     }
@@ -673,7 +732,9 @@ fn bare<K: Serialize>(object: &K) -> Outcome<Value> {
 async fn delete_all<K: Kept>(client: &Client, place: Place, inverse: &Inverse) -> Outcome<()> {
     let api: Api<K> = Api::namespaced(client.clone(), place.namespace);
     for name in &inverse.names {
-        api.delete(name, &DeleteParams::default()).await.map_err(said)?;
+        api.delete(name, &DeleteParams::default())
+            .await
+            .map_err(said)?;
     }
     Ok(())
 }
@@ -755,7 +816,10 @@ mod tests {
         }))
         .unwrap();
         let kept = bare(&service).unwrap();
-        assert_eq!(kept["metadata"], json!({"name": "core-replica", "labels": {"a": "b"}}));
+        assert_eq!(
+            kept["metadata"],
+            json!({"name": "core-replica", "labels": {"a": "b"}})
+        );
         assert_eq!(kept["spec"]["clusterIP"], "10.91.0.9");
         assert!(kept.get("status").is_none());
     }
@@ -768,7 +832,10 @@ mod tests {
             id: "x".into(),
         };
         let cordon = strike(KubernetesAction::Cordon {}).target();
-        assert_eq!(cordon, strike(KubernetesAction::Taint { evicts: true }).target());
+        assert_eq!(
+            cordon,
+            strike(KubernetesAction::Taint { evicts: true }).target()
+        );
     }
 
     #[test]

@@ -42,6 +42,9 @@ pub struct Lease {
     pub engine_pid: u32,
 }
 
+/// A lease's file, and the lease where it can be read.
+pub type Found = (PathBuf, Result<Lease, Error>);
+
 /// The folder of the leases.
 #[derive(Debug, Clone)]
 pub struct Leases {
@@ -65,7 +68,9 @@ pub struct Swept {
 pub fn now_unix_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        .map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
 }
 
 impl Leases {
@@ -83,7 +88,13 @@ impl Leases {
     fn path(&self, target: &str) -> PathBuf {
         let name: String = target
             .chars()
-            .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' })
+            .map(|letter| {
+                if letter.is_ascii_alphanumeric() {
+                    letter
+                } else {
+                    '-'
+                }
+            })
             .collect();
         self.folder.join(format!("{name}.json"))
     }
@@ -131,7 +142,7 @@ impl Leases {
     ///
     /// # Errors
     /// When the folder cannot be read.
-    pub fn all(&self) -> Result<Vec<(PathBuf, Result<Lease, Error>)>, Error> {
+    pub fn all(&self) -> Result<Vec<Found>, Error> {
         let mut files: Vec<PathBuf> = fs::read_dir(&self.folder)
             .map_err(failed("list", &self.folder))?
             .flatten()
@@ -263,7 +274,10 @@ pub(crate) mod tests {
         let leases = Leases::open(folder.path()).unwrap();
         let path = leases.take(&lease()).unwrap();
         let error = leases.take(&lease()).unwrap_err().to_string();
-        assert!(error.contains("process a1 replica") && error.contains("PROC-001"), "{error}");
+        assert!(
+            error.contains("process a1 replica") && error.contains("PROC-001"),
+            "{error}"
+        );
         fs::remove_file(path).unwrap();
         leases.take(&lease()).unwrap();
     }
@@ -284,7 +298,10 @@ pub(crate) mod tests {
         let leases = Leases::open(folder.path()).unwrap();
         fs::write(folder.path().join("torn.json"), "{\"scen").unwrap();
         let ground = Ground::new(lab::ground::state::Folder::at(folder.path()));
-        let swept = leases.sweep(&ground, Duration::from_millis(100)).await.unwrap();
+        let swept = leases
+            .sweep(&ground, Duration::from_millis(100))
+            .await
+            .unwrap();
         assert!(matches!(&swept[0].proof, Proof::Unproven(why) if why.contains("torn.json")));
         assert!(folder.path().join("torn.json").exists());
     }
@@ -296,7 +313,10 @@ pub(crate) mod tests {
         leases.take(&lease()).unwrap();
         // There is no lab in this folder, so nobody can tell.
         let ground = Ground::new(lab::ground::state::Folder::at(folder.path()));
-        let swept = leases.sweep(&ground, Duration::from_millis(100)).await.unwrap();
+        let swept = leases
+            .sweep(&ground, Duration::from_millis(100))
+            .await
+            .unwrap();
         assert!(matches!(swept[0].proof, Proof::Unproven(_)), "{swept:?}");
         assert_eq!(leases.all().unwrap().len(), 1);
     }

@@ -134,7 +134,9 @@ impl Strike {
                     });
                 }
             }
-            Limit::Processor { .. } | Limit::MemoryHeadroom { .. } | Limit::ProcessHeadroom { .. } => {
+            Limit::Processor { .. }
+            | Limit::MemoryHeadroom { .. }
+            | Limit::ProcessHeadroom { .. } => {
                 let (file, counter) = self.group_files(&groups)?;
                 inverse.counter = counter.and_then(|path| {
                     let before = count(&path)?;
@@ -160,12 +162,16 @@ impl Strike {
                 match (find("cpu.cfs_quota_us"), find("cpu.max")) {
                     (Some(path), _) => (path, quota_us.to_string(), counter),
                     (None, Some(path)) => (path, format!("{quota_us} {PERIOD_US}"), counter),
-                    (None, None) => return Err("its control group has no processor limit".to_owned()),
+                    (None, None) => {
+                        return Err("its control group has no processor limit".to_owned());
+                    }
                 }
             }
             Limit::MemoryHeadroom { kibibytes } => {
                 let used = find("memory.usage_in_bytes").or_else(|| find("memory.current"));
-                let used = used.and_then(|path| count_whole(&path)).ok_or("its memory in use cannot be read")?;
+                let used = used
+                    .and_then(|path| count_whole(&path))
+                    .ok_or("its memory in use cannot be read")?;
                 let path = find("memory.limit_in_bytes")
                     .or_else(|| find("memory.max"))
                     .ok_or("its control group has no memory limit")?;
@@ -177,7 +183,11 @@ impl Strike {
                 let used = find("pids.current")
                     .and_then(|path| count_whole(&path))
                     .ok_or("its number of processes cannot be read")?;
-                (path, (used + u64::from(count)).to_string(), find("pids.events"))
+                (
+                    path,
+                    (used + u64::from(count)).to_string(),
+                    find("pids.events"),
+                )
             }
             Limit::OpenFilesHeadroom { .. } | Limit::FileSize { .. } => {
                 return Err("this limit is no control group's".to_owned());
@@ -209,7 +219,11 @@ impl Strike {
         Ok(())
     }
 
-    pub(crate) async fn observe(&self, inverse: &Inverse, limit: Duration) -> Result<String, String> {
+    pub(crate) async fn observe(
+        &self,
+        inverse: &Inverse,
+        limit: Duration,
+    ) -> Result<String, String> {
         let address = self.center.admin_address();
         look_until(limit, || async {
             if let Some(ended) = inverse.processes.iter().find(|it| !it.identity.is_alive()) {
@@ -234,7 +248,10 @@ impl Strike {
 }
 
 /// Dials until the process has as many files open as it may: then it cannot take one more.
-async fn files_run_out(inverse: &Inverse, address: std::net::SocketAddrV4) -> Result<String, String> {
+async fn files_run_out(
+    inverse: &Inverse,
+    address: std::net::SocketAddrV4,
+) -> Result<String, String> {
     const DIALS_MAX: usize = 64;
     let mut held = Vec::new();
     for _ in 0..DIALS_MAX {
@@ -246,11 +263,17 @@ async fn files_run_out(inverse: &Inverse, address: std::net::SocketAddrV4) -> Re
             let open = fs::read_dir(format!("/proc/{}/fd", process.identity.pid))
                 .map_or(0, |entries| entries.count() as u64);
             if open >= process.during {
-                return Ok(format!("{open} files are open of {} allowed", process.during));
+                return Ok(format!(
+                    "{open} files are open of {} allowed",
+                    process.during
+                ));
             }
         }
     }
-    Err(format!("{} connections did not use up its files", held.len()))
+    Err(format!(
+        "{} connections did not use up its files",
+        held.len()
+    ))
 }
 
 impl Inverse {
@@ -290,17 +313,24 @@ impl Inverse {
             }
             for resource in [Resource::Files, Resource::FileSize] {
                 if soft(process.identity, resource)? == Some(process.during) {
-                    return Err(format!("process {} still has its limit", process.identity.pid));
+                    return Err(format!(
+                        "process {} still has its limit",
+                        process.identity.pid
+                    ));
                 }
             }
-            said.push(format!("process {} has its old limit", process.identity.pid));
+            said.push(format!(
+                "process {} has its old limit",
+                process.identity.pid
+            ));
         }
         Ok(said.join("; "))
     }
 }
 
 fn write(path: &Path, value: &str) -> Result<(), String> {
-    fs::write(path, value).map_err(|error| format!("writing {value} to {}: {error}", path.display()))
+    fs::write(path, value)
+        .map_err(|error| format!("writing {value} to {}: {error}", path.display()))
 }
 
 fn count_whole(path: &Path) -> Option<u64> {
@@ -329,7 +359,10 @@ fn soft(process: ProcessIdentity, resource: Resource) -> Result<Option<u64>, Str
         .lines()
         .find_map(|line| line.strip_prefix(name))
         .ok_or_else(|| format!("process {} does not tell its limits", process.pid))?;
-    Ok(line.split_whitespace().next().and_then(|value| value.parse().ok()))
+    Ok(line
+        .split_whitespace()
+        .next()
+        .and_then(|value| value.parse().ok()))
 }
 
 fn hard(process: ProcessIdentity, resource: Resource) -> Option<u64> {
@@ -341,8 +374,13 @@ fn hard(process: ProcessIdentity, resource: Resource) -> Option<u64> {
 
 /// Sets a process' soft limit through util-linux's `prlimit`, run as the process' own user: the kernel
 /// lets nobody else, not even root, where `CAP_SYS_RESOURCE` is missing.
-fn set_soft(process: ProcessIdentity, resource: Resource, current: Option<u64>) -> Result<(), String> {
-    let text = |limit: Option<u64>| limit.map_or_else(|| "unlimited".to_owned(), |it| it.to_string());
+fn set_soft(
+    process: ProcessIdentity,
+    resource: Resource,
+    current: Option<u64>,
+) -> Result<(), String> {
+    let text =
+        |limit: Option<u64>| limit.map_or_else(|| "unlimited".to_owned(), |it| it.to_string());
     let option = match resource {
         Resource::Files => "nofile",
         Resource::FileSize => "fsize",
@@ -350,7 +388,11 @@ fn set_soft(process: ProcessIdentity, resource: Resource, current: Option<u64>) 
     let (user, group) = owner(process)?;
     let output = Command::new("prlimit")
         .arg(format!("--pid={}", process.pid))
-        .arg(format!("--{option}={}:{}", text(current), text(hard(process, resource))))
+        .arg(format!(
+            "--{option}={}:{}",
+            text(current),
+            text(hard(process, resource))
+        ))
         .uid(user)
         .gid(group)
         .output()
@@ -399,7 +441,10 @@ mod tests {
 
     #[test]
     fn a_limit_of_a_process_is_set_read_back_and_given_back() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
         let identity = ProcessIdentity::of(i32::try_from(child.id()).unwrap()).unwrap();
         let before = soft(identity, Resource::Files).unwrap();
         let inverse = Inverse {

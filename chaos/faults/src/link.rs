@@ -172,7 +172,11 @@ impl Strike {
     }
 
     pub(crate) async fn prepare(&self) -> Result<Inverse, String> {
-        let listed = self.server()?.proxies().await.map_err(|it| it.to_string())?;
+        let listed = self
+            .server()?
+            .proxies()
+            .await
+            .map_err(|it| it.to_string())?;
         for proxy in &self.proxies {
             let found = listed
                 .get(&proxy.name)
@@ -213,14 +217,23 @@ impl Strike {
         Ok(())
     }
 
-    pub(crate) async fn observe(&self, inverse: &Inverse, limit: Duration) -> Result<String, String> {
+    pub(crate) async fn observe(
+        &self,
+        inverse: &Inverse,
+        limit: Duration,
+    ) -> Result<String, String> {
         let until = Instant::now() + limit;
         loop {
             let mut seen = Vec::new();
             let mut not_seen = Vec::new();
             for (proxy, before) in self.proxies.iter().zip(&inverse.before) {
                 let now = touch(proxy.listen, self.toxic).await;
-                let said = format!("{}: {} before, now {}", proxy.name, before.text(), now.text());
+                let said = format!(
+                    "{}: {} before, now {}",
+                    proxy.name,
+                    before.text(),
+                    now.text()
+                );
                 if shows(self.toxic, *before, now, proxy.speaks_http2) {
                     seen.push(said);
                 } else {
@@ -256,7 +269,11 @@ impl Strike {
     }
 
     pub(crate) async fn prove(&self) -> Result<String, String> {
-        let listed = self.server()?.proxies().await.map_err(|it| it.to_string())?;
+        let listed = self
+            .server()?
+            .proxies()
+            .await
+            .map_err(|it| it.to_string())?;
         for proxy in &self.proxies {
             let Some(found) = listed.get(&proxy.name) else {
                 return Err(format!("proxy {} is not listed any more", proxy.name));
@@ -264,11 +281,18 @@ impl Strike {
             if !found.enabled {
                 return Err(format!("proxy {} is still switched off", proxy.name));
             }
-            if let Some(left) = found.toxics.iter().find(|it| it.name.starts_with(&self.name)) {
+            if let Some(left) = found
+                .toxics
+                .iter()
+                .find(|it| it.name.starts_with(&self.name))
+            {
                 return Err(format!("toxic {} is still on {}", left.name, proxy.name));
             }
         }
-        Ok(format!("{} proxies are on and list no toxic of ours", self.proxies.len()))
+        Ok(format!(
+            "{} proxies are on and list no toxic of ours",
+            self.proxies.len()
+        ))
     }
 }
 
@@ -340,7 +364,9 @@ pub fn shows(toxic: LinkToxic, before: Touch, now: Touch, speaks_http2: bool) ->
         } => speaks_http2 && longer_by((volume * 7 / 10 / kilobytes_per_second).max(2)),
         LinkToxic::SlowClose { delay_ms } => longer_by(delay_ms * 8 / 10),
         LinkToxic::Timeout { .. } => {
-            was_well && (now == Touch::Silent || (speaks_http2 && !matches!(now, Touch::Answered { .. })))
+            was_well
+                && (now == Touch::Silent
+                    || (speaks_http2 && !matches!(now, Touch::Answered { .. })))
         }
         LinkToxic::ResetPeer { .. } => was_well && now == Touch::Reset,
         LinkToxic::Slicer {
@@ -379,7 +405,9 @@ async fn touch(listen: SocketAddrV4, toxic: LinkToxic) -> Touch {
     let speaking = async {
         let mut stream = match TcpStream::connect(listen).await {
             Ok(stream) => stream,
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Touch::Reset,
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
+                return Touch::Reset;
+            }
             Err(_) => return Touch::Refused,
         };
         // A small segment must not wait for the answer to the one before.
@@ -469,7 +497,12 @@ mod tests {
     fn a_kind_of_traffic_is_struck_alone() {
         let struck = strike(LinkWay::Both, LinkTraffic::Orders);
         assert_eq!(struck.proxies.len(), 2);
-        assert!(struck.proxies.iter().all(|proxy| proxy.name.ends_with(".orders")));
+        assert!(
+            struck
+                .proxies
+                .iter()
+                .all(|proxy| proxy.name.ends_with(".orders"))
+        );
     }
 
     #[test]
@@ -488,7 +521,10 @@ mod tests {
         let answered = |ms| Touch::Answered { ms };
         assert!(shows(latency, answered(2), answered(104), true));
         assert!(!shows(latency, answered(2), answered(40), true));
-        assert!(!shows(latency, Touch::Silent, Touch::Silent, true), "it was silent before");
+        assert!(
+            !shows(latency, Touch::Silent, Touch::Silent, true),
+            "it was silent before"
+        );
         let cut = LinkToxic::Timeout { after_ms: 0 };
         assert!(shows(cut, answered(2), Touch::Silent, true));
         assert!(!shows(cut, Touch::Refused, Touch::Silent, true));

@@ -91,10 +91,22 @@ impl Strike {
         };
         let mut chains = String::new();
         if self.way != PacketWay::Out {
-            chains.push_str(&chain("in", "prerouting priority -300", "iifname", &self.matches(true), &verdict));
+            chains.push_str(&chain(
+                "in",
+                "prerouting priority -300",
+                "iifname",
+                &self.matches(true),
+                &verdict,
+            ));
         }
         if self.way != PacketWay::In {
-            chains.push_str(&chain("out", "postrouting priority 300", "oifname", &self.matches(false), &verdict));
+            chains.push_str(&chain(
+                "out",
+                "postrouting priority 300",
+                "oifname",
+                &self.matches(false),
+                &verdict,
+            ));
         }
         format!("table ip {} {{\n{chains}}}\n", self.table)
     }
@@ -145,7 +157,10 @@ impl Strike {
     }
 
     async fn perform(invocation: Invocation) -> Result<String, String> {
-        invocation.perform().await.map_err(|error| error.to_string())
+        invocation
+            .perform()
+            .await
+            .map_err(|error| error.to_string())
     }
 
     pub(crate) async fn apply(&self) -> Result<(), String> {
@@ -156,7 +171,8 @@ impl Strike {
 
     pub(crate) async fn observe(&self, limit: Duration) -> Result<String, String> {
         look_until(limit, || async {
-            let listed = Self::perform(self.call(&["-j", "list", "table", "ip", &self.table])).await?;
+            let listed =
+                Self::perform(self.call(&["-j", "list", "table", "ip", &self.table])).await?;
             let (packets, bytes) = counted(&listed)?;
             match packets {
                 0 => Err("the rules have struck no packet".to_owned()),
@@ -234,16 +250,37 @@ mod tests {
             "NET-001/0",
         );
         let rules = strike.rules();
-        assert!(rules.starts_with("table ip tricenter_chaos_net_001_0 {"), "{rules}");
-        assert!(rules.contains("iifname \"eth0\" tcp dport { 30702 } numgen random mod 100 < 30 counter drop"), "{rules}");
-        assert!(rules.contains("iifname \"eth0\" tcp sport { 17122, 17132 }"), "{rules}");
-        assert!(rules.contains("oifname \"eth0\" tcp sport { 30702 }"), "{rules}");
+        assert!(
+            rules.starts_with("table ip tricenter_chaos_net_001_0 {"),
+            "{rules}"
+        );
+        assert!(
+            rules.contains(
+                "iifname \"eth0\" tcp dport { 30702 } numgen random mod 100 < 30 counter drop"
+            ),
+            "{rules}"
+        );
+        assert!(
+            rules.contains("iifname \"eth0\" tcp sport { 17122, 17132 }"),
+            "{rules}"
+        );
+        assert!(
+            rules.contains("oifname \"eth0\" tcp sport { 30702 }"),
+            "{rules}"
+        );
     }
 
     #[test]
     fn one_way_has_one_chain() {
         let strike = |way| {
-            Strike::new(Center::B1, PacketFilter::Drop {}, PacketTraffic::All, way, "x").rules()
+            Strike::new(
+                Center::B1,
+                PacketFilter::Drop {},
+                PacketTraffic::All,
+                way,
+                "x",
+            )
+            .rules()
         };
         assert!(!strike(PacketWay::In).contains("postrouting"));
         assert!(!strike(PacketWay::Out).contains("prerouting"));

@@ -69,7 +69,10 @@ impl Inverse {
         look_until(limit, || async {
             match self.first_process.is_alive() {
                 true => Err("its first process still lives".to_owned()),
-                false => Ok(format!("its first process, {}, is dead", self.first_process.pid)),
+                false => Ok(format!(
+                    "its first process, {}, is dead",
+                    self.first_process.pid
+                )),
             }
         })
         .await

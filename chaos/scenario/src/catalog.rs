@@ -140,7 +140,9 @@ mod tests {
     const GOOD: &str = include_str!("../tests/good.yaml");
 
     fn refused(text: &str) -> String {
-        parse(Path::new("NET-001.yaml"), text).unwrap_err().to_string()
+        parse(Path::new("NET-001.yaml"), text)
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -155,7 +157,10 @@ mod tests {
         let error = refused(&GOOD.replace("durationMs", "durationSeconds"));
         assert!(error.contains("NET-001.yaml"), "{error}");
         assert!(error.contains("faults[0]"), "{error}");
-        assert!(error.contains("durationSeconds") && error.contains("durationMs"), "{error}");
+        assert!(
+            error.contains("durationSeconds") && error.contains("durationMs"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -178,7 +183,10 @@ mod tests {
     #[test]
     fn a_bad_id_says_what_one_looks_like() {
         let error = refused(&GOOD.replace("NET-001", "net-1"));
-        assert!(error.contains("net-1") && error.contains("NET-001"), "{error}");
+        assert!(
+            error.contains("net-1") && error.contains("NET-001"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::scenario::Scenario;
 pub enum When {
     /// Before anything is done.
     Before,
-    /// At the end of the faults, just before the first is taken back.
+    /// At the end of the faults, just before the last is taken back.
     During,
     /// At every look from the injection to the end of the recovery.
     Continuous,
@@ -189,7 +189,7 @@ pub struct Experiment {
     /// What is not known and should be.
     pub doubts: Vec<String>,
     schedule: Vec<(u64, u64)>,
-    first_end_ms: u64,
+    last_end_ms: u64,
     was_read_during: bool,
 }
 
@@ -217,7 +217,7 @@ impl Experiment {
             stopped_by: None,
             failures: Vec::new(),
             doubts: Vec::new(),
-            first_end_ms: schedule.iter().map(|(_, end)| *end).min().unwrap_or(0),
+            last_end_ms: schedule.iter().map(|(_, end)| *end).max().unwrap_or(0),
             schedule,
             was_read_during: false,
         }
@@ -257,7 +257,8 @@ impl Experiment {
                 // Part of it may have been applied.
                 self.faults[fault].was_applied = true;
                 let name = &self.faults[fault].name;
-                self.doubts.push(format!("fault {name:?} could not be applied: {reason}"));
+                self.doubts
+                    .push(format!("fault {name:?} could not be applied: {reason}"));
                 self.faults[fault].acted = Some(Acted::NotSeen(reason));
                 self.recover_all()
             }
@@ -302,14 +303,18 @@ impl Experiment {
             self.phase = Phase::Injecting;
             return self.clock(0);
         }
-        self.doubts
-            .push(format!("the baseline is unhealthy: {}", unhealthy.join("; ")));
+        self.doubts.push(format!(
+            "the baseline is unhealthy: {}",
+            unhealthy.join("; ")
+        ));
         self.conclude()
     }
 
     fn clock(&mut self, at_ms: u64) -> Vec<Effect> {
-        if !matches!(self.phase, Phase::Injecting | Phase::Observing | Phase::Recovering)
-            || self.stopped_by.is_some()
+        if !matches!(
+            self.phase,
+            Phase::Injecting | Phase::Observing | Phase::Recovering
+        ) || self.stopped_by.is_some()
         {
             return Vec::new();
         }
@@ -321,7 +326,7 @@ impl Experiment {
                 effects.push(Effect::Apply(index));
             }
         }
-        if at_ms >= self.first_end_ms && !self.was_read_during {
+        if at_ms >= self.last_end_ms && !self.was_read_during {
             self.was_read_during = true;
             effects.push(Effect::Read(When::During));
         }
@@ -441,9 +446,10 @@ impl Experiment {
         for fault in &self.faults {
             match &fault.acted {
                 Some(Acted::Seen(_)) => {}
-                Some(Acted::NotSeen(looked)) => self
-                    .doubts
-                    .push(format!("fault {:?} was not seen to act: {looked}", fault.name)),
+                Some(Acted::NotSeen(looked)) => self.doubts.push(format!(
+                    "fault {:?} was not seen to act: {looked}",
+                    fault.name
+                )),
                 None => self
                     .doubts
                     .push(format!("fault {:?} was not observed at all", fault.name)),
@@ -468,7 +474,9 @@ impl Experiment {
             }
             match &record.last {
                 None => self.doubts.push(format!("{}: never read", probe.name)),
-                Some(Reading::NoData(why)) if record.looks == 0 || probe.when != When::Continuous => {
+                Some(Reading::NoData(why))
+                    if record.looks == 0 || probe.when != When::Continuous =>
+                {
                     self.doubts.push(format!("{}: no data: {why}", probe.name));
                 }
                 _ => {}
@@ -560,9 +568,18 @@ expected: {behaviour: b, rtoMsMax: 1000, rpoOrdersMax: 0, leader: stays}
         assert_eq!(it.phase, Phase::Observing);
         let continuous = all(&it, When::Continuous, &holds());
         it.update(Event::Read(When::Continuous, continuous));
-        let (during, after) = (all(&it, When::During, &holds()), all(&it, When::After, &holds()));
+        let (during, after) = (
+            all(&it, When::During, &holds()),
+            all(&it, When::After, &holds()),
+        );
         finish(&mut it, during, after);
-        assert_eq!(it.verdict(), Some(Verdict::Passed), "{:?}{:?}", it.failures, it.doubts);
+        assert_eq!(
+            it.verdict(),
+            Some(Verdict::Passed),
+            "{:?}{:?}",
+            it.failures,
+            it.doubts
+        );
     }
 
     #[test]
@@ -570,7 +587,10 @@ expected: {behaviour: b, rtoMsMax: 1000, rpoOrdersMax: 0, leader: stays}
         let mut it = with_both_applied();
         it.update(Event::Observed(1, seen()));
         // The continuous probe is never read.
-        let (during, after) = (all(&it, When::During, &holds()), all(&it, When::After, &holds()));
+        let (during, after) = (
+            all(&it, When::During, &holds()),
+            all(&it, When::After, &holds()),
+        );
         finish(&mut it, during, after);
         assert_eq!(it.verdict(), Some(Verdict::Inconclusive));
         assert!(it.doubts[0].contains("latency"), "{:?}", it.doubts);
@@ -582,7 +602,10 @@ expected: {behaviour: b, rtoMsMax: 1000, rpoOrdersMax: 0, leader: stays}
         it.update(Event::Observed(1, Acted::NotSeen("a dead process".into())));
         let continuous = all(&it, When::Continuous, &holds());
         it.update(Event::Read(When::Continuous, continuous));
-        let (during, after) = (all(&it, When::During, &holds()), all(&it, When::After, &holds()));
+        let (during, after) = (
+            all(&it, When::During, &holds()),
+            all(&it, When::After, &holds()),
+        );
         finish(&mut it, during, after);
         assert_eq!(it.verdict(), Some(Verdict::Inconclusive));
         assert!(it.doubts[0].contains("\"late\""), "{:?}", it.doubts);
@@ -616,7 +639,10 @@ expected: {behaviour: b, rtoMsMax: 1000, rpoOrdersMax: 0, leader: stays}
         it.update(Event::Read(When::Continuous, bad));
         let good = all(&it, When::Continuous, &holds());
         it.update(Event::Read(When::Continuous, good));
-        let (during, after) = (all(&it, When::During, &holds()), all(&it, When::After, &holds()));
+        let (during, after) = (
+            all(&it, When::During, &holds()),
+            all(&it, When::After, &holds()),
+        );
         finish(&mut it, during, after);
         assert_eq!(it.verdict(), Some(Verdict::Failed));
     }
@@ -628,8 +654,15 @@ expected: {behaviour: b, rtoMsMax: 1000, rpoOrdersMax: 0, leader: stays}
         let healthy = all(&it, When::Before, &holds());
         it.update(Event::Baseline(healthy));
         it.update(Event::Applied(0));
-        assert_eq!(it.update(Event::Stop("button".into())), [Effect::Recover(0)]);
-        assert_eq!(it.update(Event::Clock { at_ms: 600 }), [], "nothing is applied any more");
+        assert_eq!(
+            it.update(Event::Stop("button".into())),
+            [Effect::Recover(0)]
+        );
+        assert_eq!(
+            it.update(Event::Clock { at_ms: 600 }),
+            [],
+            "nothing is applied any more"
+        );
         let effects = it.update(Event::Recovered(0, gone()));
         assert_eq!(effects, [Effect::Conclude(Verdict::Aborted)]);
     }
@@ -643,7 +676,10 @@ expected: {behaviour: b, rtoMsMax: 1000, rpoOrdersMax: 0, leader: stays}
         it.update(Event::Clock { at_ms: 1_500 });
         let during = all(&it, When::During, &holds());
         it.update(Event::Read(When::During, during));
-        it.update(Event::Recovered(0, Proof::Unproven("the rule is still listed".into())));
+        it.update(Event::Recovered(
+            0,
+            Proof::Unproven("the rule is still listed".into()),
+        ));
         it.update(Event::Recovered(1, gone()));
         let after = all(&it, When::After, &holds());
         it.update(Event::Read(When::After, after));
@@ -663,6 +699,17 @@ expected: {behaviour: b, rtoMsMax: 1000, rpoOrdersMax: 0, leader: stays}
         let after = all(&it, When::After, &holds());
         it.update(Event::Read(When::After, after));
         assert_eq!(it.verdict(), Some(Verdict::Inconclusive));
+    }
+
+    #[test]
+    fn probes_of_the_fault_are_read_once_before_the_last_one_goes() {
+        let mut it = with_both_applied();
+        it.update(Event::Observed(1, seen()));
+        let first_ends = it.update(Event::Clock { at_ms: 1_000 });
+        assert_eq!(first_ends, [Effect::Recover(0)]);
+        let last_ends = it.update(Event::Clock { at_ms: 1_500 });
+        assert_eq!(last_ends, [Effect::Read(When::During), Effect::Recover(1)]);
+        assert_eq!(it.update(Event::Clock { at_ms: 1_700 }), []);
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::catalog::Entry;
-use crate::fault::{Fault, KubernetesAction, Limit, LinkToxic, PacketFilter, PacketWay, TimedFault};
+use crate::fault::{
+    Fault, KubernetesAction, Limit, LinkToxic, PacketFilter, PacketWay, TimedFault,
+};
 use crate::probe::Probe;
 use crate::scenario::Scenario;
 use crate::target::{LinkEnd, LinkTraffic, Mode, ProcessKind, Selection};
@@ -26,7 +28,13 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}: {}", self.file.display(), self.field, self.text)
+        write!(
+            formatter,
+            "{}: {}: {}",
+            self.file.display(),
+            self.field,
+            self.text
+        )
     }
 }
 
@@ -54,12 +62,19 @@ fn check_names(entry: &Entry, runbooks: &BTreeSet<String>, find: &mut impl FnMut
     let scenario = &entry.scenario;
     let stem = entry.file.file_stem().unwrap_or_default().to_string_lossy();
     if stem != scenario.id.as_str() {
-        find("id", format!("{} is not the file's name, which is {stem}", scenario.id));
+        find(
+            "id",
+            format!("{} is not the file's name, which is {stem}", scenario.id),
+        );
     }
     if scenario.id.family() != scenario.family.name() {
         find(
             "family",
-            format!("{} does not belong to {}", scenario.family.name(), scenario.id),
+            format!(
+                "{} does not belong to {}",
+                scenario.family.name(),
+                scenario.id
+            ),
         );
     }
     let texts = [
@@ -75,7 +90,10 @@ fn check_names(entry: &Entry, runbooks: &BTreeSet<String>, find: &mut impl FnMut
         }
     }
     if scenario.steady_state.is_empty() {
-        find("steadyState", "is empty: name at least one code, such as SS-ACK".to_owned());
+        find(
+            "steadyState",
+            "is empty: name at least one code, such as SS-ACK".to_owned(),
+        );
     }
     if let Some(runbook) = &scenario.runbook
         && !runbooks.contains(runbook)
@@ -91,7 +109,10 @@ fn check_names(entry: &Entry, runbooks: &BTreeSet<String>, find: &mut impl FnMut
 
 fn check_faults(scenario: &Scenario, find: &mut impl FnMut(&str, String)) {
     if scenario.faults.is_empty() {
-        find("faults", "is empty: an experiment without a fault shows nothing".to_owned());
+        find(
+            "faults",
+            "is empty: an experiment without a fault shows nothing".to_owned(),
+        );
     }
     let mut names = BTreeSet::new();
     for (index, fault) in scenario.faults.iter().enumerate() {
@@ -102,13 +123,19 @@ fn check_faults(scenario: &Scenario, find: &mut impl FnMut(&str, String)) {
         if !(100..=DURATION_MS_MAX).contains(&fault.duration_ms) {
             find(
                 &field("durationMs"),
-                format!("{} is not accepted: use 100 to {DURATION_MS_MAX}", fault.duration_ms),
+                format!(
+                    "{} is not accepted: use 100 to {DURATION_MS_MAX}",
+                    fault.duration_ms
+                ),
             );
         }
         if fault.start_after_ms > DURATION_MS_MAX {
             find(
                 &field("startAfterMs"),
-                format!("{} is not accepted: use 0 to {DURATION_MS_MAX}", fault.start_after_ms),
+                format!(
+                    "{} is not accepted: use 0 to {DURATION_MS_MAX}",
+                    fault.start_after_ms
+                ),
             );
         }
         if let Some(text) = unsound(fault) {
@@ -189,20 +216,25 @@ fn unsound_selection(of: &Selection) -> Option<String> {
 
 fn unsound_toxic(toxic: LinkToxic) -> Option<String> {
     match toxic {
-        LinkToxic::Latency { latency_ms, jitter_ms } if jitter_ms > latency_ms => Some(format!(
+        LinkToxic::Latency {
+            latency_ms,
+            jitter_ms,
+        } if jitter_ms > latency_ms => Some(format!(
             "jitterMs {jitter_ms} is not accepted: use 0 to latencyMs, which is {latency_ms}"
         )),
         LinkToxic::Latency { latency_ms: 0, .. } => {
             Some("latencyMs 0 is no fault: use 1 or more".to_owned())
         }
-        LinkToxic::Bandwidth { kilobytes_per_second: 0 } => Some(
+        LinkToxic::Bandwidth {
+            kilobytes_per_second: 0,
+        } => Some(
             "kilobytesPerSecond 0 is not accepted: use 1 or more; to stop all use timeout with \
              afterMs 0"
                 .to_owned(),
         ),
-        LinkToxic::Slicer { mean_bytes, .. } if mean_bytes < 2 => {
-            Some(format!("meanBytes {mean_bytes} is not accepted: use 2 or more"))
-        }
+        LinkToxic::Slicer { mean_bytes, .. } if mean_bytes < 2 => Some(format!(
+            "meanBytes {mean_bytes} is not accepted: use 2 or more"
+        )),
         _ => None,
     }
 }
@@ -213,19 +245,29 @@ fn check_probes(scenario: &Scenario, find: &mut impl FnMut(&str, String)) {
         if !names.insert(probe.name.clone()) {
             find(
                 "probes",
-                format!("{:?} is used twice, or is the name of a built-in probe", probe.name),
+                format!(
+                    "{:?} is used twice, or is the name of a built-in probe",
+                    probe.name
+                ),
             );
         }
         if probe.probe.needs_the_end() && probe.when != crate::experiment::When::After {
             find(
                 "probes",
-                format!("{:?}: {} is judged at the end: use `when: after`", probe.name, probe.probe.kind()),
+                format!(
+                    "{:?}: {} is judged at the end: use `when: after`",
+                    probe.name,
+                    probe.probe.kind()
+                ),
             );
         }
         if let Probe::LeaderChanges { min, max } = probe.probe
             && min > max
         {
-            find("probes", format!("{:?}: min {min} is above max {max}", probe.name));
+            find(
+                "probes",
+                format!("{:?}: min {min} is above max {max}", probe.name),
+            );
         }
     }
 }
@@ -289,7 +331,9 @@ mod tests {
 
     #[test]
     fn two_scenarios_of_one_mechanism_are_twins() {
-        let other = GOOD.replace("NET-001", "NET-002").replace("latencyMs: 80", "latencyMs: 90");
+        let other = GOOD
+            .replace("NET-001", "NET-002")
+            .replace("latencyMs: 80", "latencyMs: 90");
         let all = lint(
             &[entry("NET-001.yaml", GOOD), entry("NET-002.yaml", &other)],
             &BTreeSet::new(),
@@ -308,7 +352,10 @@ mod tests {
     #[test]
     fn figures_out_of_range_name_what_is_accepted() {
         let long = findings(&GOOD.replace("durationMs: 6000", "durationMs: 9999999"));
-        assert!(long.contains("9999999") && long.contains("600000"), "{long}");
+        assert!(
+            long.contains("9999999") && long.contains("600000"),
+            "{long}"
+        );
         let jitter = GOOD.replace("latencyMs: 80", "latencyMs: 80, jitterMs: 90");
         assert!(findings(&jitter).contains("jitterMs 90"));
     }

@@ -78,7 +78,9 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// A center that is not there.
-    #[error("failed to plan {scenario}: fault {fault:?} names center {center:?}: accepted are {accepted}")]
+    #[error(
+        "failed to plan {scenario}: fault {fault:?} names center {center:?}: accepted are {accepted}"
+    )]
     UnknownCenter {
         /// The scenario.
         scenario: ScenarioId,
@@ -121,11 +123,9 @@ pub fn plan(scenario: &Scenario, world: &World) -> Result<Plan, PlanError> {
             | Fault::Kubernetes { of, .. }
             | Fault::ControlPlane { of, .. }
             | Fault::Power { of }
-            | Fault::Journal { of, .. } => roles
-                .select(of)?
-                .into_iter()
-                .map(Victim::Center)
-                .collect(),
+            | Fault::Journal { of, .. } => {
+                roles.select(of)?.into_iter().map(Victim::Center).collect()
+            }
         };
         faults.push(PlannedFault {
             fault: fault.clone(),
@@ -281,7 +281,11 @@ mod tests {
             &format!("power: {{of: {of}}}"),
         );
         let planned = plan(&parse(Path::new("x"), &text).unwrap(), world)?;
-        Ok(planned.faults[0].victims.iter().map(ToString::to_string).collect())
+        Ok(planned.faults[0]
+            .victims
+            .iter()
+            .map(ToString::to_string)
+            .collect())
     }
 
     #[test]
@@ -306,7 +310,9 @@ mod tests {
     #[test]
     fn modes_take_so_many_and_never_more_than_there_are() {
         let all = |mode: &str| {
-            victims(&format!("{{pool: all, mode: {mode}}}"), &world("a1", 0)).unwrap().len()
+            victims(&format!("{{pool: all, mode: {mode}}}"), &world("a1", 0))
+                .unwrap()
+                .len()
         };
         assert_eq!(all("all"), 3);
         assert_eq!(all("{fixed: 2}"), 2);
@@ -318,7 +324,12 @@ mod tests {
     #[test]
     fn a_center_that_is_not_there_is_told_which_there_are() {
         let error = victims("{pool: {named: [c9]}}", &world("a1", 0)).unwrap_err();
-        assert!(error.to_string().contains("\"c9\": accepted are a1, a2, b1"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("\"c9\": accepted are a1, a2, b1"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -32,7 +32,9 @@ impl TryFrom<String> for ScenarioId {
     fn try_from(text: String) -> Result<Self, String> {
         let is_id = text.split_once('-').is_some_and(|(family, number)| {
             !family.is_empty()
-                && family.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+                && family
+                    .bytes()
+                    .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
                 && number.len() == 3
                 && number.bytes().all(|byte| byte.is_ascii_digit())
         });
@@ -293,7 +295,11 @@ impl Scenario {
         };
         let mut all = vec![
             named("one leader before", When::Before, Probe::OneLeader {}),
-            named("voters in step before", When::Before, Probe::AllVotersInStep {}),
+            named(
+                "voters in step before",
+                When::Before,
+                Probe::AllVotersInStep {},
+            ),
             named(
                 "orders flow before",
                 When::Before,
@@ -306,7 +312,11 @@ impl Scenario {
             When::After,
             Probe::AcknowledgedRate { percent_min: 80 },
         ));
-        all.push(named("voters in step after", When::After, Probe::AllVotersInStep {}));
+        all.push(named(
+            "voters in step after",
+            When::After,
+            Probe::AllVotersInStep {},
+        ));
         match self.expected.leader {
             LeaderExpectation::Changes => all.push(named(
                 "another leads",
@@ -320,7 +330,11 @@ impl Scenario {
             )),
             LeaderExpectation::Any => {}
         }
-        all.push(named("states are equal", When::After, Probe::EqualStates {}));
+        all.push(named(
+            "states are equal",
+            When::After,
+            Probe::EqualStates {},
+        ));
         all.push(named("witness", When::After, Probe::Witness {}));
         all.push(named(
             "recovery time",

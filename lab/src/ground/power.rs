@@ -392,7 +392,9 @@ pub async fn component_process(
         return Ok(None);
     };
     let all = Hierarchies::observe()?.processes(&Group::system(center));
-    Ok(all.into_iter().find(|pid| number_inside(*pid) == Some(inside)))
+    Ok(all
+        .into_iter()
+        .find(|pid| number_inside(*pid) == Some(inside)))
 }
 
 /// The number of a process in the innermost namespace that it is in.
