@@ -188,8 +188,12 @@ pub struct Experiment {
     pub failures: Vec<String>,
     /// What is not known and should be.
     pub doubts: Vec<String>,
+    // Bookkeeping of a run that goes on; nothing that evidence is made of.
+    #[serde(skip)]
     schedule: Vec<(u64, u64)>,
+    #[serde(skip)]
     last_end_ms: u64,
+    #[serde(skip)]
     was_read_during: bool,
 }
 
