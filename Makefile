@@ -7,6 +7,7 @@ SHELL := /bin/bash
 .ONESHELL:
 
 LAB := target/debug/lab
+CHAOS := target/debug/tricenter-chaos
 TEST_LOG := target/test.log
 
 ##@ Start here
@@ -65,6 +66,21 @@ tui: toolchain ## Terminal UI on the running lab
 	    cargo build --locked --package tui --bin tricenter
 	fi
 	exec cargo run --locked --quiet --package tui --bin tricenter -- tui
+
+##@ Chaos
+.PHONY: campaign
+campaign: lab-binary ## All chaos scenarios on the lab, and a report; begun again, it goes on where it stopped
+	@cargo build --locked --quiet --package chaos-cli
+	$(LAB) up
+	code=0
+	$(CHAOS) run --all --resume || code=$$?
+	$(CHAOS) report
+	exit $$code
+
+.PHONY: chaos-lint
+chaos-lint: toolchain ## The catalog of chaos scenarios, checked
+	@cargo build --locked --quiet --package chaos-cli
+	exec $(CHAOS) lint
 
 ##@ The trading core by itself
 .PHONY: sim

@@ -52,6 +52,8 @@ impl Moves {
         for _ in 0..5 {
             let object = self.api().get(name).await.unwrap();
             switchover::round(&object, &context).await.unwrap();
+            // As the controller pauses; statuses grow newer meanwhile.
+            tokio::time::sleep(Duration::from_millis(60)).await;
         }
         self.status(name).await
     }

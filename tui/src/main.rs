@@ -1,9 +1,12 @@
 //! `tricenter`: the terminal UI and its one-shot twin.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use crds::{SwitchoverSpec, SwitchoverStatus};
 use tui::language::Language;
@@ -38,6 +41,13 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+    /// Chaos experiments on the lab: list, show, plan, lint, run, stop, report.
+    #[command(disable_help_flag = true)]
+    Chaos {
+        /// What the chaos program is told; --help lists it
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Moves a core's leader to another center on purpose, and tells what it cost. Ends with 0 when it
     /// was moved (or a dry run would move it), 3 when it was refused, 4 when it failed
     Switchover {
@@ -63,6 +73,23 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+}
+
+/// The program that `tricenter chaos` becomes; it is beside this one. It replays the core's log, which
+/// this program must not be able to do, so the two are not one.
+const CHAOS_PROGRAM: &str = "tricenter-chaos";
+
+/// Becomes the chaos program.
+fn become_chaos(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+    let own = std::env::current_exe().context("failed to find this program's own file")?;
+    let program = own.with_file_name(CHAOS_PROGRAM);
+    anyhow::ensure!(
+        program.is_file(),
+        "failed to find {}: `cargo build --package chaos-cli` makes it",
+        program.display()
+    );
+    let error = std::process::Command::new(&program).args(arguments).exec();
+    Err(error).with_context(|| format!("failed to run {}", program.display()))
 }
 
 /// A move, as it is asked for.
@@ -259,6 +286,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             std::io::stdout().write_all(text.as_bytes())?;
             Ok(ExitCode::from(u8::from(!summary.is_serving())))
         }
+        Command::Chaos { arguments } => become_chaos(&arguments),
         Command::Switchover { of, wanted, output } => switchover(&of, &wanted, output).await,
         Command::History {
             of,

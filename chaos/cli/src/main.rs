@@ -504,7 +504,11 @@ fn write_report(catalog: &Path, from: &Path, into: &Path) -> Result<ExitCode> {
         "failed to find evidence in {}",
         from.display()
     );
-    runs.sort_by(|one, other| one.scenario.id.cmp(&other.scenario.id));
+    // One that was run more than once is told as often, in the order of time.
+    runs.sort_by(|one, other| {
+        let key = |run: &Evidence| (run.scenario.id.clone(), run.began_at.clone());
+        key(one).cmp(&key(other))
+    });
     let known: Vec<(ScenarioId, String)> = entries(catalog)?
         .into_iter()
         .map(|entry| (entry.scenario.id, entry.scenario.title))

@@ -1,6 +1,6 @@
 //! Reports over many runs: Markdown for people, JUnit XML for machines. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use chaos_scenario::{Acted, Proof, Reading, ScenarioId, Verdict};
@@ -68,7 +68,9 @@ pub fn markdown(runs: &[Evidence], catalog: &[(ScenarioId, String)]) -> String {
     };
     line("# Chaos in the lab: what was run, and how it came out\n");
     let count = Count::of(runs);
-    if let (Some(first), Some(last)) = (runs.first(), runs.last()) {
+    let first = runs.iter().min_by_key(|run| &run.began_at);
+    let last = runs.iter().max_by_key(|run| &run.began_at);
+    if let (Some(first), Some(last)) = (first, last) {
         let machine = &last.machine;
         line(&format!(
             "{} runs from {} to {}, on {} processors with {} MiB, kernel {}. Written by \
@@ -81,6 +83,12 @@ pub fn markdown(runs: &[Evidence], catalog: &[(ScenarioId, String)]) -> String {
             machine.kernel
         ));
     }
+    let distinct: BTreeSet<&ScenarioId> = runs.iter().map(|run| &run.scenario.id).collect();
+    line(&format!(
+        "{} distinct scenarios of {} in the catalog were run.\n",
+        distinct.len(),
+        catalog.len()
+    ));
     line(&format!(
         "**{} passed, {} failed, {} inconclusive, {} aborted.**\n",
         count.passed, count.failed, count.inconclusive, count.aborted

@@ -201,6 +201,7 @@ pub async fn run(
         sender,
         began,
         injected: None,
+        ordered_us: Vec::new(),
         ended_us: 0,
         leaders: Leaders::default(),
         orders: Orders::default(),
@@ -256,6 +257,8 @@ struct Runner<'a> {
     began: Instant,
     /// When the injection began, by both clocks.
     injected: Option<(Instant, u64)>,
+    /// When each fault was ordered, in microseconds since 1970 UTC.
+    ordered_us: Vec<u64>,
     ended_us: u64,
     leaders: Leaders,
     orders: Orders,
@@ -456,6 +459,7 @@ impl Runner<'_> {
         match effect {
             Effect::ReadBaseline => self.baseline().await,
             Effect::Apply(fault) => {
+                self.ordered_us.push(now_us());
                 self.apply(fault)?;
                 Ok(Vec::new())
             }
@@ -750,12 +754,13 @@ impl Runner<'_> {
         }
     }
 
-    /// The moments of the first failover after the injection.
+    /// The moments of the first failover after the injection. Its fault is the last one that was
+    /// ordered before anybody missed the leader.
     fn moments(&self) -> Option<Moments> {
-        let (_, fault_at_us) = self.injected?;
         let before = self.leaders.epoch_before;
         let election =
             (before + 1..=self.leaders.epoch_after).find_map(|epoch| self.watch.election(epoch))?;
+        let fault_at_us = fault_before(&self.ordered_us, election.suspected_at_us)?;
         let first = first_contact(&self.histories, Epoch(election.epoch));
         Some(Moments {
             fault_at_us,
@@ -767,6 +772,12 @@ impl Runner<'_> {
             first_order_at_us: first.accepted_at.map_or(0, |at| at.0),
         })
     }
+}
+
+/// The last fault that was ordered before a leader was missed; none when it was missed before any.
+fn fault_before(ordered_us: &[u64], suspected_at_us: u64) -> Option<u64> {
+    let earlier = ordered_us.iter().filter(|at_us| **at_us <= suspected_at_us);
+    earlier.max().copied()
 }
 
 /// One victim: look, write the lease, arm the keeper, and only then apply.
@@ -806,5 +817,32 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     // Without a sender nobody will ever press the button.
     if stop.wait_for(|is_stopped| *is_stopped).await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failover_is_counted_from_the_fault_that_came_before_it() {
+        assert_eq!(fault_before(&[1_000, 3_000, 9_000], 3_700), Some(3_000));
+        assert_eq!(fault_before(&[1_000], 900), None, "it was no fault of ours");
+        assert_eq!(fault_before(&[], 900), None);
+    }
+
+    #[test]
+    fn a_burst_offers_more_whatever_the_profile() {
+        let text = include_str!("../../scenario/tests/good.yaml");
+        let offered = |text: &str| {
+            let scenario = chaos_scenario::parse(std::path::Path::new("x"), text).unwrap();
+            offer(&scenario, 1).per_second
+        };
+        assert_eq!(offered(text), 200);
+        assert_eq!(
+            offered(&text.replace("phase: continuous", "phase: openingBurst")),
+            800
+        );
+        assert_eq!(offered(&text.replace("load: usual", "load: calm")), 100);
     }
 }

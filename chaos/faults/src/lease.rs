@@ -22,9 +22,6 @@ use crate::error::Error;
 use crate::ground::Ground;
 use crate::strike::{Inverse, Strike};
 
-/// A lease's file, and what it says.
-pub type Kept = (PathBuf, Result<Lease, Error>);
-
 /// A fault in force, or about to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -44,6 +41,9 @@ pub struct Lease {
     /// The process that ordered it.
     pub engine_pid: u32,
 }
+
+/// A lease's file, and the lease where it can be read.
+pub type Found = (PathBuf, Result<Lease, Error>);
 
 /// The folder of the leases.
 #[derive(Debug, Clone)]
@@ -142,7 +142,7 @@ impl Leases {
     ///
     /// # Errors
     /// When the folder cannot be read.
-    pub fn all(&self) -> Result<Vec<Kept>, Error> {
+    pub fn all(&self) -> Result<Vec<Found>, Error> {
         let mut files: Vec<PathBuf> = fs::read_dir(&self.folder)
             .map_err(failed("list", &self.folder))?
             .flatten()

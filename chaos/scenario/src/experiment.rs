@@ -24,7 +24,7 @@ use crate::scenario::Scenario;
 pub enum When {
     /// Before anything is done.
     Before,
-    /// At the end of the faults, just before the first is taken back.
+    /// At the end of the faults, just before the last is taken back.
     During,
     /// At every look from the injection to the end of the recovery.
     Continuous,
@@ -188,8 +188,12 @@ pub struct Experiment {
     pub failures: Vec<String>,
     /// What is not known and should be.
     pub doubts: Vec<String>,
+    // Bookkeeping of a run that goes on; nothing that evidence is made of.
+    #[serde(skip)]
     schedule: Vec<(u64, u64)>,
-    first_end_ms: u64,
+    #[serde(skip)]
+    last_end_ms: u64,
+    #[serde(skip)]
     was_read_during: bool,
 }
 
@@ -217,7 +221,7 @@ impl Experiment {
             stopped_by: None,
             failures: Vec::new(),
             doubts: Vec::new(),
-            first_end_ms: schedule.iter().map(|(_, end)| *end).min().unwrap_or(0),
+            last_end_ms: schedule.iter().map(|(_, end)| *end).max().unwrap_or(0),
             schedule,
             was_read_during: false,
         }
@@ -326,7 +330,7 @@ impl Experiment {
                 effects.push(Effect::Apply(index));
             }
         }
-        if at_ms >= self.first_end_ms && !self.was_read_during {
+        if at_ms >= self.last_end_ms && !self.was_read_during {
             self.was_read_during = true;
             effects.push(Effect::Read(When::During));
         }
@@ -699,6 +703,17 @@ expected: {behaviour: b, rtoMsMax: 1000, rpoOrdersMax: 0, leader: stays}
         let after = all(&it, When::After, &holds());
         it.update(Event::Read(When::After, after));
         assert_eq!(it.verdict(), Some(Verdict::Inconclusive));
+    }
+
+    #[test]
+    fn probes_of_the_fault_are_read_once_before_the_last_one_goes() {
+        let mut it = with_both_applied();
+        it.update(Event::Observed(1, seen()));
+        let first_ends = it.update(Event::Clock { at_ms: 1_000 });
+        assert_eq!(first_ends, [Effect::Recover(0)]);
+        let last_ends = it.update(Event::Clock { at_ms: 1_500 });
+        assert_eq!(last_ends, [Effect::Read(When::During), Effect::Recover(1)]);
+        assert_eq!(it.update(Event::Clock { at_ms: 1_700 }), []);
     }
 
     #[test]

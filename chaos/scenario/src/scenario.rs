@@ -323,11 +323,15 @@ impl Scenario {
                 When::During,
                 Probe::LeaderChanges { min: 1, max: 3 },
             )),
-            LeaderExpectation::Stays => all.push(named(
-                "the leader stays",
-                When::During,
-                Probe::LeaderChanges { min: 0, max: 0 },
-            )),
+            // To the end: a follower that comes back may unseat a leader too.
+            LeaderExpectation::Stays => {
+                for (name, when) in [
+                    ("the leader stays", When::During),
+                    ("the leader stayed", When::After),
+                ] {
+                    all.push(named(name, when, Probe::LeaderChanges { min: 0, max: 0 }));
+                }
+            }
             LeaderExpectation::Any => {}
         }
         all.push(named(

@@ -80,6 +80,27 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("operator", CONTROL_PLANE),
     ("tui", CONTROL_PLANE),
     ("toxiproxy-client", &[]),
+    ("chaos-scenario", &[]),
+    (
+        "chaos-faults",
+        &["chaos-scenario", "toxiproxy-client", "lab"],
+    ),
+    (
+        "chaos-engine",
+        &[
+            "types",
+            "client",
+            "history",
+            "toxiproxy-client",
+            "lab",
+            "chaos-scenario",
+            "chaos-faults",
+        ],
+    ),
+    (
+        "chaos-cli",
+        &["lab", "chaos-scenario", "chaos-faults", "chaos-engine"],
+    ),
     ("lab-parts", &[]),
     (
         "lab",
@@ -111,6 +132,8 @@ const MAY_NOT_REACH: &[(&[&str], &[&str])] = &[
         ],
         NETWORK,
     ),
+    // What an experiment is has no client and no clock.
+    (&["chaos-scenario"], NETWORK),
     // Rules reach the engine in their compact form: no file format does.
     (&["engine"], &["serde_yaml"]),
     (

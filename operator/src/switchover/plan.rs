@@ -175,6 +175,13 @@ fn not_found(situation: &Situation<'_>) -> Plan {
         let message = "under way; no leader can be asked";
         return Plan::new(Step::Rest, SwitchoverPhase::Running, message);
     }
+    // A status may be older than the record that began this: give it until the deadline.
+    let spec = situation.spec;
+    let patience = i64::from(spec.wait_seconds) + i64::from(spec.deadline_seconds);
+    if situation.age_seconds <= patience {
+        let message = "under way; the leader's status does not know of it yet";
+        return Plan::new(Step::Rest, SwitchoverPhase::Running, message);
+    }
     let message = "the core's log does not remember this move any more: look at who leads";
     Plan::new(Step::Rest, SwitchoverPhase::Failed, message)
 }
