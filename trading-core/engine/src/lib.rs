@@ -34,6 +34,7 @@
 //! that holds them are treated as inside it.
 
 mod accounts;
+mod ahead;
 mod audit;
 mod check;
 mod clearing;
@@ -53,6 +54,7 @@ mod lookup;
 mod messages;
 mod orders;
 mod phase;
+mod prefetch;
 pub mod risk;
 mod session;
 mod snapshot;
@@ -61,6 +63,7 @@ mod trade;
 mod transfer;
 mod watch;
 
+pub use ahead::Ahead;
 pub use audit::Unbalanced;
 pub use clearing::{DayTally, SettledDay};
 pub use counters::Counters;
