@@ -13,7 +13,8 @@
 //! What a command moved between accounts adds up to nothing, or the process ends as well.
 
 use crate::Limits;
-use crate::lookup::{Lookup, touch};
+use crate::index::Index;
+use crate::lookup::{GOLDEN, Lookup, fill_in};
 use crate::orders::{NONE, Order};
 use serde::{Deserialize, Serialize};
 use types::{AccountId, AccountTerms, Money, Price, Quantity, Side};
@@ -33,6 +34,17 @@ pub(crate) struct Position {
 }
 
 impl Position {
+    fn new(account: u32, symbol: u32, next: u32) -> Self {
+        Self {
+            account,
+            symbol,
+            next,
+            held: Quantity(0),
+            frozen: Quantity(0),
+            flow: NONE,
+        }
+    }
+
     pub(crate) fn free(&self) -> Quantity {
         Quantity(self.held.0 - self.frozen.0)
     }
@@ -58,6 +70,23 @@ pub(crate) struct Account {
 }
 
 impl Account {
+    fn new(id: AccountId, cash: Money) -> Self {
+        Self {
+            id,
+            cash,
+            cash_frozen: Money(0),
+            terms: AccountTerms::default(),
+            ids_today: 0,
+            first_open: NONE,
+            last_open: NONE,
+            open_orders: 0,
+            first_position: NONE,
+            settled_cash: cash,
+            paid: Money(0),
+            earned: Money(0),
+        }
+    }
+
     pub(crate) fn cash_free(&self) -> Money {
         Money(self.cash.0 - self.cash_frozen.0)
     }
@@ -73,9 +102,9 @@ struct Moved {
 #[derive(Clone, Debug)]
 pub(crate) struct Accounts {
     rows: Vec<Account>,
-    by_id: Lookup<false>,
+    by_id: Lookup,
     positions: Vec<Position>,
-    position_of: Lookup<false>,
+    position_of: Index,
     moved: Moved,
 }
 
@@ -91,8 +120,10 @@ pub(crate) fn amount(price: Price, quantity: Quantity) -> i64 {
     price.0 * quantity.0.cast_signed()
 }
 
+/// Where an account's position in a symbol is looked for.
+#[inline]
 fn pair(account: u32, symbol: u32) -> u64 {
-    u64::from(account) << 32 | u64::from(symbol)
+    (u64::from(account) << 32 | u64::from(symbol)).wrapping_mul(GOLDEN) >> 32
 }
 
 impl Accounts {
@@ -102,7 +133,7 @@ impl Accounts {
             rows: Vec::with_capacity(accounts),
             by_id: Lookup::with_room(accounts),
             positions: Vec::with_capacity(positions),
-            position_of: Lookup::with_room(positions),
+            position_of: Index::with_room(positions),
             moved: Moved::default(),
         }
     }
@@ -137,20 +168,7 @@ impl Accounts {
 
     pub(crate) fn open(&mut self, id: AccountId, cash: Money) -> u32 {
         let row = self.rows.len() as u32;
-        self.rows.push(Account {
-            id,
-            cash,
-            cash_frozen: Money(0),
-            terms: AccountTerms::default(),
-            ids_today: 0,
-            first_open: NONE,
-            last_open: NONE,
-            open_orders: 0,
-            first_position: NONE,
-            settled_cash: cash,
-            paid: Money(0),
-            earned: Money(0),
-        });
+        self.rows.push(Account::new(id, cash));
         self.by_id.insert(id.0, row);
         row
     }
@@ -163,8 +181,12 @@ impl Accounts {
         &mut self.positions[row as usize]
     }
 
+    #[inline]
     pub(crate) fn position_row(&self, account: u32, symbol: u32) -> Option<u32> {
-        self.position_of.get(pair(account, symbol))
+        self.position_of.get(pair(account, symbol), |row| {
+            let position = &self.positions[row as usize];
+            position.account == account && position.symbol == symbol
+        })
     }
 
     /// The row of what an account holds of a symbol; a new one when it never held any. The owner
@@ -175,16 +197,14 @@ impl Accounts {
         }
         let row = self.positions.len() as u32;
         let owner = &mut self.rows[account as usize];
-        self.positions.push(Position {
-            account,
-            symbol,
-            next: owner.first_position,
-            held: Quantity(0),
-            frozen: Quantity(0),
-            flow: NONE,
-        });
+        let next = owner.first_position;
+        self.positions.push(Position::new(account, symbol, next));
         owner.first_position = row;
-        self.position_of.insert(pair(account, symbol), row);
+        let positions = &self.positions;
+        (self.position_of).insert(pair(account, symbol), row, |row| {
+            let position = &positions[row as usize];
+            pair(position.account, position.symbol)
+        });
         row
     }
 
@@ -278,14 +298,22 @@ impl Accounts {
             }
             accounts.by_id.insert(account.id.0, row as u32);
         }
+        let stored_pair = |row: u32| {
+            let position = &stored.positions[row as usize];
+            pair(position.account, position.symbol)
+        };
         for (row, position) in stored.positions.iter().enumerate() {
-            let of = pair(position.account, position.symbol);
             let is_older = position.next == NONE || (position.next as usize) < row;
             let is_owned = (position.account as usize) < stored.rows.len();
-            if !is_older || !is_owned || accounts.position_of.get(of).is_some() {
+            let is_twice = accounts.position_of.get(stored_pair(row as u32), |other| {
+                let other = &stored.positions[other as usize];
+                (other.account, other.symbol) == (position.account, position.symbol)
+            });
+            if !is_older || !is_owned || is_twice.is_some() {
                 return None;
             }
-            accounts.position_of.insert(of, row as u32);
+            let hash = stored_pair(row as u32);
+            accounts.position_of.insert(hash, row as u32, stored_pair);
         }
         accounts.rows.extend(stored.rows);
         accounts.positions.extend(stored.positions);
@@ -295,8 +323,8 @@ impl Accounts {
     pub(crate) fn touch(&mut self) {
         self.by_id.touch();
         self.position_of.touch();
-        touch(&mut self.rows);
-        touch(&mut self.positions);
+        fill_in(&mut self.rows, Account::new(AccountId(0), Money(0)));
+        fill_in(&mut self.positions, Position::new(NONE, NONE, NONE));
     }
 }
 

@@ -18,7 +18,7 @@ use types::{
 impl<B: MarketBook> Shard<B> {
     pub(crate) fn client(&mut self, command: &ClientCommand, events: &mut Vec<Event>) {
         let (id, client_seq) = (command.session, command.client_seq);
-        let Some(row) = self.session_of.get(id.0) else {
+        let Some(row) = self.session_row(id) else {
             self.facts.counters.refused += 1;
             events.push(Event::LogonRefused {
                 session: id,

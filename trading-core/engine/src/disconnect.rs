@@ -15,7 +15,7 @@ impl<B: MarketBook> Shard<B> {
     /// Starts a session's grace. Nothing happens for an unknown session, one that did not ask for
     /// it, or one whose grace runs already.
     pub(crate) fn disconnect(&mut self, id: SessionId) {
-        let Some(row) = self.session_of.get(id.0) else {
+        let Some(row) = self.session_row(id) else {
             return;
         };
         let now = self.facts.context.leader_time;

@@ -46,6 +46,7 @@ mod disconnect;
 mod due;
 mod group;
 mod history_hash;
+mod index;
 mod limits;
 mod listing;
 mod lookup;

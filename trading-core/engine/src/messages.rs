@@ -8,6 +8,7 @@
 //! the session has not reached its own bound; otherwise its oldest messages make room.
 
 use crate::Limits;
+use crate::lookup::fill_in;
 use crate::orders::NONE;
 use serde::{Deserialize, Serialize};
 use types::{ClientSeq, Epoch, LogSeq, Report};
@@ -112,6 +113,11 @@ impl Messages {
 
     pub(crate) fn answered_before(&self, chunk: u32) -> ClientSeq {
         self.heads[chunk as usize].answered_before
+    }
+
+    /// Makes the operating system hand out every page now rather than on first use.
+    pub(crate) fn touch(&mut self) {
+        fill_in(&mut self.kept, EMPTY);
     }
 
     pub(crate) fn at(&self, chunk: u32, out_seq: u64) -> &Kept {

@@ -8,7 +8,8 @@
 //! small and memory does not grow with the orders of a day.
 
 use crate::Limits;
-use crate::lookup::Lookup;
+use crate::index::Index;
+use crate::lookup::fill_in;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use types::{
@@ -30,7 +31,9 @@ pub(crate) enum Stands {
     Waiting,
 }
 
+/// Two lines of the cache, whole ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(align(128))]
 pub(crate) struct Order {
     pub id: OrderId,
     /// The id it goes by now; earlier ones still find it.
@@ -64,6 +67,32 @@ pub(crate) struct Order {
 }
 
 impl Order {
+    /// What stands in a row that was never used.
+    fn none() -> Self {
+        Self {
+            id: OrderId(0),
+            cl_ord_id: ClOrdId::new("-").expect("one character is an id"),
+            side: Side::Buy,
+            state: OrderState::Rejected,
+            stands: Stands::Nowhere,
+            time_in_force: TimeInForce::Day,
+            self_trade_prevention: SelfTradePrevention::CancelNewest,
+            post_only: false,
+            becomes_market: false,
+            session: NONE,
+            account: NONE,
+            symbol: NONE,
+            position: NONE,
+            before: NONE,
+            behind: NONE,
+            price: Price(0),
+            quantity: Quantity(0),
+            filled: Quantity(0),
+            display: None,
+            entered: UnixMicros(0),
+        }
+    }
+
     /// Shares that are still open, in the book, outside of it, or on their way through it.
     pub(crate) fn remaining(&self) -> Quantity {
         match self.state {
@@ -95,7 +124,7 @@ pub(crate) fn view(order: &Order, account: types::AccountId, symbol: types::Symb
 #[derive(Clone, Debug)]
 pub(crate) struct Orders {
     rows: Vec<Order>,
-    by_id: Lookup<true>,
+    by_id: Index,
     free: Vec<u32>,
     /// Oldest first.
     closed: VecDeque<u32>,
@@ -119,7 +148,7 @@ impl Orders {
         let rows = limits.orders_max as usize + closed_kept + 1;
         Self {
             rows: Vec::with_capacity(rows),
-            by_id: Lookup::with_room(rows),
+            by_id: Index::with_room(rows),
             free: Vec::with_capacity(rows),
             closed: VecDeque::with_capacity(closed_kept + 1),
             closed_kept,
@@ -150,12 +179,14 @@ impl Orders {
                 (self.rows.len() - 1) as u32
             }
         };
-        self.by_id.insert(order.id.0, row);
+        let rows = &self.rows;
+        (self.by_id).insert(order.id.0, row, |row| rows[row as usize].id.0);
         row
     }
 
+    #[inline]
     pub(crate) fn row_of(&self, id: OrderId) -> Option<u32> {
-        self.by_id.get(id.0)
+        (self.by_id).get(id.0, |row| self.rows[row as usize].id == id)
     }
 
     /// The row of an order that the engine itself has in a book.
@@ -177,7 +208,8 @@ impl Orders {
         if self.closed.len() > self.closed_kept
             && let Some(oldest) = self.closed.pop_front()
         {
-            self.by_id.remove(self.rows[oldest as usize].id.0);
+            let id = self.rows[oldest as usize].id;
+            self.by_id.remove(id.0, oldest);
             self.free.push(oldest);
         }
     }
@@ -216,12 +248,14 @@ impl Orders {
         if !stored.closed.iter().all(in_range) {
             return None;
         }
-        for (row, order) in stored.rows.iter().enumerate() {
-            if !is_free[row] {
-                if orders.by_id.get(order.id.0).is_some() {
+        let id_of = |row: u32| stored.rows[row as usize].id;
+        for (row, order) in (0..).zip(&stored.rows) {
+            if !is_free[row as usize] {
+                let is_twice = orders.by_id.get(order.id.0, |row| id_of(row) == order.id);
+                if is_twice.is_some() {
                     return None;
                 }
-                orders.by_id.insert(order.id.0, row as u32);
+                orders.by_id.insert(order.id.0, row, |row| id_of(row).0);
             }
         }
         orders.rows.extend(stored.rows);
@@ -233,5 +267,6 @@ impl Orders {
 
     pub(crate) fn touch(&mut self) {
         self.by_id.touch();
+        fill_in(&mut self.rows, Order::none());
     }
 }

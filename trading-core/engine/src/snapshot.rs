@@ -12,12 +12,13 @@
 
 use crate::accounts::{Accounts, StoredAccounts};
 use crate::client_ids::{ClientIds, Noted};
+use crate::index::Index;
 use crate::listing::{Listing, MarketBook};
 use crate::lookup::Lookup;
 use crate::messages::Messages;
 use crate::orders::{Orders, StoredOrders};
 use crate::session::{Session, StoredSession};
-use crate::state::Facts;
+use crate::state::{Facts, session_hash};
 use crate::{Shard, Unbalanced};
 use book::{Resting, StopBook};
 use serde::{Deserialize, Serialize};
@@ -182,15 +183,17 @@ impl Stored {
             listings.push(listing.restore());
         }
         let mut messages = Messages::new(&limits);
-        let mut sessions = Vec::with_capacity(limits.sessions_max as usize);
-        let mut session_of = Lookup::with_room(limits.sessions_max as usize);
+        let mut sessions: Vec<Session> = Vec::with_capacity(limits.sessions_max as usize);
+        let mut session_of = Index::with_room(limits.sessions_max as usize);
         let mut graces = BTreeSet::new();
         for (row, stored) in (0..).zip(self.sessions) {
             let session = Session::restore(stored, &mut messages)?;
-            if session_of.get(session.id.0).is_some() || u64::from(row) >= limits.sessions_max {
+            let hash = session_hash(session.id);
+            let is_twice = session_of.get(hash, |row| sessions[row as usize].id == session.id);
+            if is_twice.is_some() || u64::from(row) >= limits.sessions_max {
                 return None;
             }
-            session_of.insert(session.id.0, row);
+            session_of.insert(hash, row, |row| session_hash(sessions[row as usize].id));
             graces.extend(session.grace_until.map(|until| (until, row)));
             sessions.push(session);
         }

@@ -5,8 +5,9 @@ use crate::clearing::Clearing;
 use crate::client_ids::ClientIds;
 use crate::group::Group;
 use crate::history_hash::HistoryHash;
+use crate::index::Index;
 use crate::listing::{Listing, MarketBook};
-use crate::lookup::Lookup;
+use crate::lookup::{GOLDEN, Lookup};
 use crate::messages::Messages;
 use crate::operations::Operations;
 use crate::orders::{Order, Orders};
@@ -117,10 +118,10 @@ pub(crate) struct Facts {
 pub struct Shard<B> {
     pub(crate) facts: Facts,
     pub(crate) listings: Vec<Listing<B>>,
-    pub(crate) listing_of: Lookup<false>,
+    pub(crate) listing_of: Lookup,
     pub(crate) accounts: Accounts,
     pub(crate) sessions: Vec<Session>,
-    pub(crate) session_of: Lookup<false>,
+    pub(crate) session_of: Index,
     pub(crate) messages: Messages,
     pub(crate) orders: Orders,
     pub(crate) client_ids: ClientIds,
@@ -171,7 +172,7 @@ impl<B: MarketBook> Shard<B> {
             listing_of: Lookup::with_room(limits.symbols_max as usize),
             accounts: Accounts::new(&limits),
             sessions: Vec::with_capacity(limits.sessions_max as usize),
-            session_of: Lookup::with_room(limits.sessions_max as usize),
+            session_of: Index::with_room(limits.sessions_max as usize),
             messages: Messages::new(&limits),
             orders: Orders::new(&limits),
             client_ids: ClientIds::with_room(limits.client_order_ids_max),
@@ -186,6 +187,8 @@ impl<B: MarketBook> Shard<B> {
     /// Takes the memory that [`Limits`] tells. What the state holds does not change.
     pub fn touch_tables(&mut self) {
         self.client_ids.touch();
+        self.messages.touch();
+        self.session_of.touch();
         self.orders.touch();
         self.accounts.touch();
     }
@@ -266,7 +269,7 @@ impl<B: MarketBook> Shard<B> {
         let (id, account, seen) = (logon.session, logon.account, logon.last_out_seq_seen);
         let account_row = self.accounts.row_of(account);
         let account_row = account_row.ok_or(RejectReason::UnknownAccount { account })?;
-        let known = self.session_of.get(id.0);
+        let known = self.session_row(id);
         let session = known.map(|row| &self.sessions[row as usize]);
         if let Some(owner) = session.map(|session| session.account)
             && owner != account_row
@@ -309,9 +312,19 @@ impl<B: MarketBook> Shard<B> {
         let row = self.sessions.len() as u32;
         let session = Session::new(id, account, &mut self.messages);
         self.sessions.push(session);
-        self.session_of.insert(id.0, row);
+        let sessions = &self.sessions;
+        (self.session_of).insert(session_hash(id), row, |row| {
+            session_hash(sessions[row as usize].id)
+        });
         self.facts.counters.sessions += 1;
         Ok(row)
+    }
+
+    /// The row of a session.
+    #[inline]
+    pub(crate) fn session_row(&self, id: SessionId) -> Option<u32> {
+        let is_it = |row: u32| self.sessions[row as usize].id == id;
+        self.session_of.get(session_hash(id), is_it)
     }
 
     /// Numbers a message to a session, keeps it for replay and emits it.
@@ -424,7 +437,7 @@ impl<B: MarketBook> Shard<B> {
     }
 
     fn session(&self, id: SessionId) -> Option<&Session> {
-        self.sessions.get(self.session_of.get(id.0)? as usize)
+        self.sessions.get(self.session_row(id)? as usize)
     }
 
     /// The bounds in force.
@@ -511,6 +524,12 @@ impl<B> fmt::Debug for Shard<B> {
             .field("facts", &self.facts)
             .finish_non_exhaustive()
     }
+}
+
+/// Where a session is looked for.
+#[inline]
+pub(crate) fn session_hash(id: SessionId) -> u64 {
+    id.0.wrapping_mul(GOLDEN) >> 32
 }
 
 /// Refuses one more of something that has a bound.
