@@ -2,8 +2,13 @@
 //!
 //! ```text
 //! cargo bench -p engine --bench engine              all parts
-//! cargo bench -p engine --bench engine -- replay    one of: rate, paced, replay, memory
+//! cargo bench -p engine --bench engine -- replay    one of: rate, alone, paced, replay, memory
+//! cargo bench -p engine --bench engine -- rate 20   only the size with so many accounts
 //! ```
+//! `rate` applies batches of 256 and looks ahead in each, as one who has a batch can; `alone` takes
+//! the same commands one by one. The size of 20 accounts is what the caches hold: what it takes is
+//! the work itself, and what the others take beyond that is memory.
+//!
 //! The flow (`flow/mod.rs`) is drawn before the clock starts; the printed head says what is in it.
 //! Latency is measured open loop: each command has its intended time, and what it waited because
 //! the one before was slow counts as its own. The clock is read twice a command, which is in the
@@ -13,7 +18,7 @@
 
 mod flow;
 
-use engine::{EntryContext, Limits, State};
+use engine::{Ahead, EntryContext, Limits, State};
 use flow::{Flow, Size};
 use hdrhistogram::Histogram;
 use std::hint::{black_box, spin_loop};
@@ -29,7 +34,12 @@ const BATCH: usize = 256;
 const RUNS: usize = 3;
 /// Longer waits count as this one.
 const WAIT_MAX_NS: u64 = 3_600_000_000_000;
-const SIZES: [Size; 2] = [
+const SIZES: [Size; 3] = [
+    Size {
+        accounts: 20,
+        symbols: 4,
+        open_per_session: 20,
+    },
     Size {
         accounts: 1_000,
         symbols: 10,
@@ -47,12 +57,20 @@ fn main() {
         .skip(1)
         .filter(|a| !a.starts_with('-'))
         .collect();
-    let runs = |part: &str| wanted.is_empty() || wanted.iter().any(|it| it == part);
+    let sizes: Vec<u64> = wanted.iter().filter_map(|it| it.parse().ok()).collect();
+    let parts = wanted.len() > sizes.len();
+    let runs = |part: &str| !parts || wanted.iter().any(|it| it == part);
     machine();
     for size in SIZES {
+        if !sizes.is_empty() && !sizes.contains(&size.accounts) {
+            continue;
+        }
         println!("\n{size:?}");
         if runs("rate") {
-            rate(size);
+            rate(size, Looks::Ahead);
+        }
+        if runs("alone") {
+            rate(size, Looks::AtOne);
         }
         if runs("paced") {
             for per_second in [100_000, 1_000_000] {
@@ -120,17 +138,32 @@ fn warm(size: Size) -> (State, Flow) {
     (state, flow)
 }
 
-fn rate(size: Size) {
+/// How many commands of a batch the engine is shown at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looks {
+    Ahead,
+    AtOne,
+}
+
+fn rate(size: Size, looks: Looks) {
+    let name = match looks {
+        Looks::Ahead => "rate ",
+        Looks::AtOne => "alone",
+    };
     for run in 1..=RUNS {
         let (mut state, mut flow) = warm(size);
         let commands = flow.commands(COMMANDS);
         let before = state.counters().clone();
         let mut events: Vec<Event> = Vec::with_capacity(1 << 16);
         let mut told = 0;
+        let mut ahead = Ahead::default();
         let (start, on_core) = (Instant::now(), on_core_ns());
         for (index, batch) in commands.chunks(BATCH).enumerate() {
             events.clear();
-            for command in batch {
+            for (at, command) in batch.iter().enumerate() {
+                if looks == Looks::Ahead {
+                    ahead.look(&state, &batch[at..]);
+                }
                 state.apply(context(2 + index), command, &mut events);
             }
             told += events.len();
@@ -139,7 +172,7 @@ fn rate(size: Size) {
         let (took, on_core) = (start.elapsed(), on_core_ns() - on_core);
         let after = state.counters();
         println!(
-            "rate   run {run}: {:>9.0} commands/s, {:>9.0} a second on a core, {:.2} events a command, {:.1} % trades, {:.1} % \
+            "{name}  run {run}: {:>9.0} commands/s, {:>9.0} a second on a core, {:.2} events a command, {:.1} % trades, {:.1} % \
              rejects, {} open, hash {}",
             COMMANDS as f64 / took.as_secs_f64(),
             COMMANDS as f64 * 1e9 / on_core as f64,
@@ -207,7 +240,9 @@ fn replay(size: Size) {
             .begin_entry(context, entry)
             .expect("entries are in order");
         events.clear();
-        for command in &batch.commands {
+        let mut ahead = Ahead::default();
+        for (at, command) in batch.commands.iter().enumerate() {
+            ahead.look(&state, &batch.commands[at..]);
             state.apply(context, command, &mut events);
         }
         black_box(&events);

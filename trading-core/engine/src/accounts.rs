@@ -16,10 +16,13 @@ use crate::Limits;
 use crate::index::Index;
 use crate::lookup::{GOLDEN, Lookup, fill_in};
 use crate::orders::{NONE, Order};
+use crate::prefetch::prefetch_row;
 use serde::{Deserialize, Serialize};
 use types::{AccountId, AccountTerms, Money, Price, Quantity, Side};
 
+/// Half a line of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(align(32))]
 pub(crate) struct Position {
     /// The account's row.
     pub account: u32,
@@ -51,6 +54,7 @@ impl Position {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(align(64))]
 pub(crate) struct Account {
     pub id: AccountId,
     pub cash: Money,
@@ -187,6 +191,30 @@ impl Accounts {
             let position = &self.positions[row as usize];
             position.account == account && position.symbol == symbol
         })
+    }
+
+    /// Asks for an account's row.
+    #[inline]
+    pub(crate) fn prefetch(&self, row: u32) {
+        prefetch_row(&self.rows, row as usize);
+    }
+
+    /// Asks for the line in which the look-up of a position will begin.
+    #[inline]
+    pub(crate) fn prefetch_position_head(&self, account: u32, symbol: u32) {
+        self.position_of.prefetch(pair(account, symbol));
+    }
+
+    /// The row at which the look-up of a position will begin.
+    #[inline]
+    pub(crate) fn likely_position(&self, account: u32, symbol: u32) -> Option<u32> {
+        self.position_of.first(pair(account, symbol))
+    }
+
+    /// Asks for a position's row.
+    #[inline]
+    pub(crate) fn prefetch_position(&self, row: u32) {
+        prefetch_row(&self.positions, row as usize);
     }
 
     /// The row of what an account holds of a symbol; a new one when it never held any. The owner

@@ -48,6 +48,8 @@ pub(crate) enum Entry {
 pub(crate) struct CheckedNew {
     /// The symbol's row.
     pub symbol: u32,
+    /// The row of what the account holds of it, when it ever held any.
+    pub position: Option<u32>,
     /// The free slot of its client order id.
     pub id_slot: usize,
     /// The worst price it takes; what a buy freezes cash at.
@@ -80,7 +82,9 @@ impl<B: MarketBook> Shard<B> {
         let listing = self.listing(symbol);
         check_board(owner, listing)?;
         self.check_stopped(requester, symbol, new.side)?;
-        self.check_quantity(account, symbol, new.side, new.quantity, Quantity(0))?;
+        let position = self.accounts.position_row(account, symbol);
+        let sellable = self.sellable(position, symbol);
+        self.check_quantity(symbol, new.side, new.quantity, sellable)?;
         check_terms(new)?;
         check_display(listing, new)?;
         let (price, entry) = entry(listing, new)?;
@@ -96,7 +100,8 @@ impl<B: MarketBook> Shard<B> {
             market: market_style(new),
             has_protection: has_protection(new),
         };
-        self.check_risk(requester, symbol, ask, (Price(0), Quantity(0)))?;
+        let before = (Price(0), Quantity(0));
+        self.check_risk(requester, symbol, ask, before, (position, sellable))?;
         let owner = self.accounts.at(account);
         self.check_room(owner)?;
         bounded(
@@ -104,7 +109,7 @@ impl<B: MarketBook> Shard<B> {
             self.orders.open(),
             self.facts.limits.orders_max,
         )?;
-        if self.accounts.position_row(account, symbol).is_none() {
+        if position.is_none() {
             let positions = self.accounts.positions_count() as u64;
             bounded(Table::Positions, positions, self.facts.limits.positions_max)?;
         }
@@ -119,6 +124,7 @@ impl<B: MarketBook> Shard<B> {
         }
         Ok(CheckedNew {
             symbol,
+            position,
             id_slot,
             price,
             entry,
@@ -142,7 +148,12 @@ impl<B: MarketBook> Shard<B> {
         let listing = self.listing(order.symbol);
         self.check_stopped(requester, order.symbol, order.side)?;
         let open_before = order.remaining();
-        self.check_quantity(account, order.symbol, order.side, quantity, open_before)?;
+        let position = Some(order.position);
+        let mut sellable = self.sellable(position, order.symbol);
+        if order.side == Side::Sell {
+            sellable.0 += open_before.0;
+        }
+        self.check_quantity(order.symbol, order.side, quantity, sellable)?;
         if quantity <= order.filled {
             return Err(RejectReason::QuantityNotAboveFilled {
                 quantity,
@@ -167,7 +178,8 @@ impl<B: MarketBook> Shard<B> {
             market: None,
             has_protection: false,
         };
-        self.check_risk(requester, order.symbol, ask, (order.price, open_before))?;
+        let before = (order.price, open_before);
+        self.check_risk(requester, order.symbol, ask, before, (position, sellable))?;
         self.check_room(self.accounts.at(account))?;
         Ok(CheckedReplace {
             order: row,
@@ -251,18 +263,11 @@ impl<B: MarketBook> Shard<B> {
     /// How many shares: by the rules of the board once they are loaded, else by the definition.
     fn check_quantity(
         &self,
-        account: u32,
         symbol: u32,
         side: Side,
         quantity: Quantity,
-        open_before: Quantity,
+        sellable: Quantity,
     ) -> Result<(), RejectReason> {
-        let before = if side == Side::Sell {
-            open_before
-        } else {
-            Quantity(0)
-        };
-        let sellable = Quantity(self.sellable(account, symbol).0 + before.0);
         let day = self.facts.risk.day_rules(symbol);
         let lot = self.listing(symbol).definition.lot;
         risk::check_lot(day, lot, side, quantity, sellable)?;
@@ -273,9 +278,10 @@ impl<B: MarketBook> Shard<B> {
         Ok(())
     }
 
-    /// What an account may sell of a symbol now.
-    fn sellable(&self, account: u32, symbol: u32) -> Quantity {
-        let Some(row) = self.accounts.position_row(account, symbol) else {
+    /// What may be sold now of a position in a symbol.
+    #[inline]
+    fn sellable(&self, position: Option<u32>, symbol: u32) -> Quantity {
+        let Some(row) = position else {
             return Quantity(0);
         };
         let position = self.accounts.position(row);
@@ -289,27 +295,27 @@ impl<B: MarketBook> Shard<B> {
         Quantity(position.free().0.saturating_sub(waiting.0))
     }
 
-    /// Checks 1 to 14; `before` is the price and the open shares of the order that it replaces.
+    /// Checks 1 to 14; `before` is the price and the open shares of the order that it replaces, which
+    /// are among the shares that may be sold.
     fn check_risk(
         &mut self,
         requester: Requester,
         symbol: u32,
         ask: Ask,
         before: (Price, Quantity),
+        (position, sellable): (Option<u32>, Quantity),
     ) -> Result<(), RejectReason> {
         let account = requester.account;
-        let owner = *self.accounts.at(account);
-        let listing = self.listing(symbol);
-        let amount_before = amount(before.0, before.1);
-        let (cash_before, shares_before) = match ask.side {
-            Side::Buy => (amount_before, 0),
-            Side::Sell => (0, before.1.0),
+        let owner = self.accounts.at(account);
+        let listing = &self.listings[symbol as usize];
+        let cash_before = match ask.side {
+            Side::Buy => amount(before.0, before.1),
+            Side::Sell => 0,
         };
-        let held = self.accounts.position_row(account, symbol);
-        let held = held.map_or(Quantity(0), |row| self.accounts.position(row).held);
+        let held = position.map_or(Quantity(0), |row| self.accounts.position(row).held);
         let funds = Funds {
             cash: Money(owner.cash_free().0 + cash_before),
-            sellable: Quantity(self.sellable(account, symbol).0 + shares_before),
+            sellable,
             held,
             open_amount: Money(owner.cash_frozen.0 - cash_before),
             meets_owner: self.meets_owner(account, symbol, &ask),
@@ -320,16 +326,15 @@ impl<B: MarketBook> Shard<B> {
             last: listing.market.or(listing.last),
             previous_close: listing.previous_close,
         };
-        let (definition, phase) = (listing.definition, listing.phase);
         let trader = self.sessions[requester.session as usize].trader;
         let (of_account, of_symbol, switches, conduct) = self.facts.risk.parts(account, symbol);
         risk::check(&mut Ticket {
             now: self.facts.context.leader_time,
             account: owner.id,
             trader,
-            definition: &definition,
+            definition: &listing.definition,
             ask,
-            phase,
+            phase: listing.phase,
             quotes,
             funds,
             terms: owner.terms,
@@ -445,7 +450,7 @@ fn check_display<B: MarketBook>(listing: &Listing<B>, new: &NewOrder) -> Result<
     let lot = listing.definition.lot;
     match new.display {
         Some(display)
-            if display.0 == 0 || display >= new.quantity || !display.0.is_multiple_of(lot.0) =>
+            if display.0 == 0 || display >= new.quantity || !display.is_in_lots_of(lot) =>
         {
             Err(RejectReason::DisplayQuantity { display, lot })
         }
@@ -549,7 +554,7 @@ pub(crate) fn check_may_cancel<B: MarketBook>(listing: &Listing<B>) -> Result<()
 
 fn check_price<B: MarketBook>(listing: &Listing<B>, price: Price) -> Result<(), RejectReason> {
     let rules = &listing.definition;
-    if price.0.rem_euclid(rules.tick.0) != 0 {
+    if !price.is_on(rules.tick) {
         return Err(RejectReason::PriceOffTick {
             price,
             tick: rules.tick,

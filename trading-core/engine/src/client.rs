@@ -96,12 +96,14 @@ impl<B: MarketBook> Shard<B> {
         }
     }
 
+    #[inline(always)]
     fn answer(&mut self, requester: Requester, report: Report, events: &mut Vec<Event>) {
         let in_reply_to = Some(requester.client_seq);
         self.send(requester.session, in_reply_to, report, events);
     }
 
     /// Answers a request about an order, and tells the session that entered it when that is another.
+    #[inline(always)]
     fn answer_about(
         &mut self,
         requester: Requester,
@@ -154,8 +156,18 @@ impl<B: MarketBook> Shard<B> {
     /// Takes a checked order into the tables and sets aside what it may need.
     fn accept(&mut self, requester: Requester, new: &NewOrder, checked: &CheckedNew) -> u32 {
         let account = requester.account;
-        let order = Order {
-            id: self.orders.next_id(),
+        let position = match checked.position {
+            Some(position) => position,
+            None => self.accounts.position_row_or_new(account, checked.symbol),
+        };
+        let slot = checked.id_slot;
+        let id = self.orders.next_id();
+        self.client_ids.note(slot, account, new.cl_ord_id, id);
+        self.accounts.at_mut(account).ids_today += 1;
+        self.facts.counters.orders_accepted += 1;
+        self.count_order(account);
+        let row = self.orders.insert(Order {
+            id,
             cl_ord_id: new.cl_ord_id,
             side: new.side,
             state: OrderState::Open,
@@ -167,7 +179,7 @@ impl<B: MarketBook> Shard<B> {
             session: requester.session,
             account,
             symbol: checked.symbol,
-            position: self.accounts.position_row_or_new(account, checked.symbol),
+            position,
             before: NONE,
             behind: NONE,
             price: checked.price,
@@ -175,14 +187,10 @@ impl<B: MarketBook> Shard<B> {
             filled: Quantity(0),
             display: new.display,
             entered: self.facts.context.leader_time,
-        };
-        let slot = checked.id_slot;
-        self.client_ids.note(slot, account, new.cl_ord_id, order.id);
-        self.accounts.at_mut(account).ids_today += 1;
-        self.accounts.freeze(&order, checked.price, new.quantity);
-        self.facts.counters.orders_accepted += 1;
-        self.count_order(account);
-        self.orders.insert(order)
+        });
+        let order = self.orders.at(row);
+        self.accounts.freeze(order, checked.price, new.quantity);
+        row
     }
 
     fn cancel(

@@ -16,6 +16,7 @@
 //! can make his own lookups, or others', long by choosing them.
 
 use crate::lookup::{fill_in, touch};
+use crate::prefetch::prefetch_row;
 use types::{ClOrdId, OrderId};
 
 const GROUP: usize = 16;
@@ -67,7 +68,7 @@ impl ClientIds {
         let words = id.to_words();
         let third = words[2] | u64::from(account) << 32;
         let mask = self.slots.len() - 1;
-        let hash = home(words, id.length(), account);
+        let hash = home(words, account);
         let tag = self.tag(hash);
         let mut place = hash as usize & mask;
         loop {
@@ -85,6 +86,23 @@ impl ClientIds {
         }
     }
 
+    /// Asks for the slot of an id.
+    #[inline]
+    pub(crate) fn prefetch(&self, account: u32, id: ClOrdId) -> u64 {
+        let hash = home(id.to_words(), account);
+        prefetch_row(&self.slots, hash as usize & (self.slots.len() - 1));
+        hash
+    }
+
+    /// Asks for the entry that most likely has the id with this hash; its slot should be at hand.
+    #[inline]
+    pub(crate) fn prefetch_entry(&self, hash: u64) {
+        let slot = self.slots[hash as usize & (self.slots.len() - 1)];
+        if slot >> ENTRY_BITS == self.tag(hash) {
+            prefetch_row(&self.entries, slot as u32 as usize);
+        }
+    }
+
     /// The upper half of a slot: the day, and what tells most ids apart that share a slot.
     fn tag(&self, hash: u64) -> u64 {
         u64::from(self.day) << 16 | hash >> 48
@@ -96,7 +114,7 @@ impl ClientIds {
         let words = id.to_words();
         let third = words[2] | u64::from(account) << 32;
         let order = order.0 | u64::from(self.day) << ORDER_BITS;
-        let hash = home(words, id.length(), account);
+        let hash = home(words, account);
         self.put(free as u32, hash, [words[0], words[1], third, order]);
     }
 
@@ -153,24 +171,28 @@ impl ClientIds {
 /// Where the search for an entry's id began.
 fn home_of(entry: &[u64; 4]) -> u64 {
     let words = [entry[0], entry[1], entry[2] & u64::from(u32::MAX)];
-    // No character is zero: what is, stands behind the last one.
-    let used = |word: u64| 8 - word.leading_zeros() as u8 / 8;
-    let length = used(words[0]) + used(words[1]) + used(words[2]);
-    home(words, length, (entry[2] >> 32) as u32)
+    home(words, (entry[2] >> 32) as u32)
 }
 
 /// Where the search for an id begins, in the lower bits; its fingerprint in the upper 16.
-fn home(mut words: [u64; 3], length: u8, account: u32) -> u64 {
-    let last = usize::from(length - 1);
-    let shift = 8 * (last % 8);
-    let character = words[last / 8] >> shift & 0xff;
-    words[last / 8] ^= character << shift;
-    let mut hash = words[0] ^ u64::from(account).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    hash = folded(
-        hash ^ 0xA076_1D64_78BD_642F,
-        words[1] ^ 0xE703_7ED1_A0B4_28DB,
-    );
-    hash = folded(hash ^ words[2], 0x8EBC_6AF0_9C88_C6E3);
+#[inline]
+fn home([first, second, third]: [u64; 3], account: u32) -> u64 {
+    // The last character stands highest in the last word that has any. Chosen by values and not by
+    // an index, so that the words stay in registers.
+    let last = match (second, third) {
+        (0, _) => first,
+        (_, 0) => second,
+        _ => third,
+    };
+    let shift = (63 - (last | 1).leading_zeros()) & !7;
+    let character = last >> shift;
+    let bits = character << shift;
+    let first = first ^ if second == 0 { bits } else { 0 };
+    let second = second ^ if second != 0 && third == 0 { bits } else { 0 };
+    let third = third ^ if third != 0 { bits } else { 0 };
+    let mut hash = first ^ u64::from(account).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    hash = folded(hash ^ 0xA076_1D64_78BD_642F, second ^ 0xE703_7ED1_A0B4_28DB);
+    hash = folded(hash ^ third, 0x8EBC_6AF0_9C88_C6E3);
     // The upper bits of a group's number are more than there are groups: they are the fingerprint,
     // with the character's upper ones, so that `A1` and `Aq` differ there.
     hash.wrapping_mul(GROUP as u64) & !FINGERPRINT
@@ -179,6 +201,7 @@ fn home(mut words: [u64; 3], length: u8, account: u32) -> u64 {
 }
 
 /// The two halves of a 128-bit product, laid over each other: the mixing step of wyhash.
+#[inline]
 pub(crate) fn folded(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64

@@ -13,6 +13,7 @@
 //! Used to look up and never to walk over, so that its layout decides nothing.
 
 use crate::lookup::touch;
+use crate::prefetch::prefetch_row;
 
 /// Chains of rows by number.
 #[derive(Clone, Debug)]
@@ -53,7 +54,7 @@ impl Index {
 
     /// The row with a hash for which `is_it` says that it is the one looked for.
     #[inline]
-    pub(crate) fn get(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+    pub(crate) fn get(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let mut next = self.heads[self.bucket(hash)];
         while next != 0 {
             let row = next - 1;
@@ -63,6 +64,18 @@ impl Index {
             next = self.links[row as usize];
         }
         None
+    }
+
+    /// Asks for the line in which a look-up will begin.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        prefetch_row(&self.heads, self.bucket(hash));
+    }
+
+    /// The row at which a look-up will begin, which mostly is the one looked for.
+    #[inline]
+    pub(crate) fn first(&self, hash: u64) -> Option<u32> {
+        self.heads[self.bucket(hash)].checked_sub(1)
     }
 
     /// Notes a row that is not there yet; `hash_of` tells the hash of any row that is.

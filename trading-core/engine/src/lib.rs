@@ -34,6 +34,7 @@
 //! that holds them are treated as inside it.
 
 mod accounts;
+mod ahead;
 mod audit;
 mod check;
 mod clearing;
@@ -54,6 +55,7 @@ mod messages;
 mod operations;
 mod orders;
 mod phase;
+mod prefetch;
 pub mod risk;
 mod session;
 mod snapshot;
@@ -62,6 +64,7 @@ mod trade;
 mod transfer;
 mod watch;
 
+pub use ahead::Ahead;
 pub use audit::Unbalanced;
 pub use clearing::{DayTally, SettledDay};
 pub use counters::Counters;

@@ -1,8 +1,9 @@
 //! A listed symbol: its rules, its phase, its book, and what its market did last.
 
+use crate::prefetch::prefetch;
 use book::{AuctionRule, Band, Book, FastBook, NaiveBook, StopBook, TieBreak};
 use std::fmt::Debug;
-use types::{Exchange, Phase, Price, SymbolDefinition};
+use types::{Exchange, OrderId, Phase, Price, Side, SymbolDefinition};
 
 /// A book that the engine can run: it is made for a symbol, and told when the symbol changes.
 pub trait MarketBook: Book + Clone + Debug {
@@ -11,6 +12,20 @@ pub trait MarketBook: Book + Clone + Debug {
 
     /// The symbol's rules are others now; what rests stays as it is.
     fn symbol_changed(&mut self, _definition: &SymbolDefinition) {}
+
+    /// Asks for the memory at which a look-up of an order begins.
+    #[inline]
+    fn prefetch_look_up(&self, _order: OrderId) {}
+
+    /// Asks for the memory in which an order stands; where a look-up begins should be at hand.
+    #[inline]
+    fn prefetch_order(&self, _order: OrderId) {}
+
+    /// The order that one at this price would trade with first, if it is known without effort.
+    #[inline]
+    fn first_met(&self, _side: Side, _price: Price) -> Option<OrderId> {
+        None
+    }
 }
 
 impl MarketBook for FastBook {
@@ -20,6 +35,31 @@ impl MarketBook for FastBook {
 
     fn symbol_changed(&mut self, definition: &SymbolDefinition) {
         self.set_band(Some(band(definition)));
+    }
+
+    #[inline]
+    fn prefetch_look_up(&self, order: OrderId) {
+        if let Some(head) = self.looked_up_at(order) {
+            prefetch(head);
+        }
+    }
+
+    #[inline]
+    fn prefetch_order(&self, order: OrderId) {
+        if let Some(node) = self.stands_at(order) {
+            prefetch(node);
+        }
+    }
+
+    #[inline]
+    fn first_met(&self, side: Side, price: Price) -> Option<OrderId> {
+        let other = side.opposite();
+        let best = self.best(other)?;
+        let meets = match side {
+            Side::Buy => best <= price,
+            Side::Sell => best >= price,
+        };
+        if meets { self.first_of(other) } else { None }
     }
 }
 
@@ -67,10 +107,10 @@ impl<B: MarketBook> Listing<B> {
     }
 
     /// The worst price inside the day's limits: what a market order goes up or down to.
-    pub(crate) fn worst_price(&self, side: types::Side) -> Price {
+    pub(crate) fn worst_price(&self, side: Side) -> Price {
         match side {
-            types::Side::Buy => self.definition.limit_up,
-            types::Side::Sell => self.definition.limit_down,
+            Side::Buy => self.definition.limit_up,
+            Side::Sell => self.definition.limit_down,
         }
     }
 

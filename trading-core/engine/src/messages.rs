@@ -10,6 +10,7 @@
 use crate::Limits;
 use crate::lookup::fill_in;
 use crate::orders::NONE;
+use crate::prefetch::prefetch_row;
 use serde::{Deserialize, Serialize};
 use types::{ClientSeq, Epoch, LogSeq, Report};
 
@@ -18,6 +19,7 @@ pub(crate) const CHUNK: u64 = 32;
 
 /// A message without what its place tells: the session and its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(align(64))]
 pub(crate) struct Kept {
     pub log_seq: LogSeq,
     pub epoch: Epoch,
@@ -120,10 +122,17 @@ impl Messages {
         fill_in(&mut self.kept, EMPTY);
     }
 
+    /// Asks for the place of a message.
+    #[inline]
+    pub(crate) fn prefetch(&self, chunk: u32, out_seq: u64) {
+        prefetch_row(&self.kept, place(chunk, out_seq));
+    }
+
     pub(crate) fn at(&self, chunk: u32, out_seq: u64) -> &Kept {
         &self.kept[place(chunk, out_seq)]
     }
 
+    #[inline(always)]
     pub(crate) fn put(&mut self, chunk: u32, out_seq: u64, message: Kept) {
         self.kept[place(chunk, out_seq)] = message;
     }

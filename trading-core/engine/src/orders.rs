@@ -10,6 +10,7 @@
 use crate::Limits;
 use crate::index::Index;
 use crate::lookup::fill_in;
+use crate::prefetch::prefetch_row;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use types::{
@@ -19,6 +20,10 @@ use types::{
 
 /// "No row", in links between rows.
 pub(crate) const NONE: u32 = u32::MAX;
+
+/// How many closed orders ahead a row, and the head of its bucket, are asked for.
+const ROW_AHEAD: usize = 8;
+const HEAD_AHEAD: usize = 4;
 
 /// Where an order's open shares are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,6 +172,7 @@ impl Orders {
     }
 
     /// Puts an order in a row. Its number is [`Orders::next_id`].
+    #[inline(always)]
     pub(crate) fn insert(&mut self, order: Order) -> u32 {
         self.last = order.id;
         let row = match self.free.pop() {
@@ -189,9 +195,32 @@ impl Orders {
         (self.by_id).get(id.0, |row| self.rows[row as usize].id == id)
     }
 
+    /// The row at which the look-up of an order will begin.
+    #[inline]
+    pub(crate) fn likely_row(&self, id: OrderId) -> Option<u32> {
+        self.by_id.first(id.0)
+    }
+
+    /// Asks for the line in which the look-up of an order will begin.
+    #[inline]
+    pub(crate) fn prefetch_head(&self, id: OrderId) {
+        self.by_id.prefetch(id.0);
+    }
+
+    /// Asks for an order's row.
+    #[inline]
+    pub(crate) fn prefetch(&self, row: u32) {
+        prefetch_row(&self.rows, row as usize);
+    }
+
     /// The row of an order that the engine itself has in a book.
     pub(crate) fn known_row(&self, id: OrderId) -> u32 {
         self.row_of(id).expect("an order that rests has a row")
+    }
+
+    /// A row, as far as there are rows.
+    pub(crate) fn get(&self, row: u32) -> Option<&Order> {
+        self.rows.get(row as usize)
     }
 
     pub(crate) fn at(&self, row: u32) -> &Order {
@@ -205,6 +234,13 @@ impl Orders {
     /// Gives a closed order's row up, once as many others have closed after it as are kept.
     pub(crate) fn retire(&mut self, row: u32) {
         self.closed.push_back(row);
+        // Which rows will be given up next is known: by their turn they are at hand.
+        if let Some(soon) = self.closed.get(ROW_AHEAD) {
+            prefetch_row(&self.rows, *soon as usize);
+        }
+        if let Some(next) = self.closed.get(HEAD_AHEAD) {
+            self.by_id.prefetch(self.rows[*next as usize].id.0);
+        }
         if self.closed.len() > self.closed_kept
             && let Some(oldest) = self.closed.pop_front()
         {

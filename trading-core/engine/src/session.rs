@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use types::{ClientSeq, Epoch, LogSeq, OutSeq, Outbound, Report, SessionId, TraderId, UnixMicros};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(64))]
 pub(crate) struct Session {
     pub id: SessionId,
     /// The account's row.
@@ -75,6 +76,12 @@ impl Session {
         }
     }
 
+    /// Asks for the place of the message that will be sent next.
+    #[inline]
+    pub(crate) fn prefetch_message(&self, messages: &Messages) {
+        messages.prefetch(self.last_chunk, self.next_out_seq.0);
+    }
+
     pub(crate) fn arrival(&self, client_seq: ClientSeq) -> Arrival {
         match client_seq.cmp(&self.next_client_seq) {
             std::cmp::Ordering::Less => Arrival::SeenBefore,
@@ -84,6 +91,10 @@ impl Session {
     }
 
     /// Numbers a message, keeps it, and returns it with how many old ones fell out.
+    ///
+    /// Inlined wherever a report is made, so that it is written from registers to both its places
+    /// and never read back from the stack.
+    #[inline(always)]
     pub(crate) fn send(
         &mut self,
         messages: &mut Messages,
@@ -97,24 +108,34 @@ impl Session {
         if out_seq.0.is_multiple_of(CHUNK) {
             dropped += self.begin_chunk(messages);
         }
+        let is_answer = in_reply_to.is_some_and(|request| request > self.last_answered);
         let kept = Kept {
             log_seq: cause.0,
             epoch: cause.1,
             in_reply_to: in_reply_to.unwrap_or_default(),
-            is_answer: in_reply_to.is_some_and(|request| request > self.last_answered),
+            is_answer,
             report,
         };
         messages.put(self.last_chunk, out_seq.0, kept);
-        self.last_answered = self.last_answered.max(kept.in_reply_to);
+        self.last_answered = self.last_answered.max(in_reply_to.unwrap_or_default());
         self.next_out_seq.0 += 1;
         if self.next_out_seq.0 - self.oldest_out_seq.0 > messages_max {
             self.drop_oldest(messages);
             dropped += 1;
         }
-        (self.outbound(out_seq, &kept), dropped)
+        let message = Outbound {
+            session: self.id,
+            out_seq,
+            in_reply_to: in_reply_to.filter(|request| request.0 > 0),
+            log_seq: cause.0,
+            epoch: cause.1,
+            report,
+        };
+        (message, dropped)
     }
 
     /// Makes room behind the newest chunk, by dropping the oldest when there is no other.
+    #[cold]
     fn begin_chunk(&mut self, messages: &mut Messages) -> u64 {
         let mut dropped = 0;
         let chunk = match messages.take(self.chunks, self.last_answered) {

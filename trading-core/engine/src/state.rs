@@ -328,6 +328,7 @@ impl<B: MarketBook> Shard<B> {
     }
 
     /// Numbers a message to a session, keeps it for replay and emits it.
+    #[inline(always)]
     pub(crate) fn send(
         &mut self,
         to: u32,
@@ -340,10 +341,11 @@ impl<B: MarketBook> Shard<B> {
         let session = &mut self.sessions[to as usize];
         let (message, dropped) = session.send(&mut self.messages, cause, in_reply_to, report, max);
         self.facts.counters.replay_dropped += dropped;
-        events.push(Event::ToSession(message));
+        emit(events, || Event::ToSession(message));
     }
 
     /// Tells the session that entered an order what happened to it.
+    #[inline(always)]
     pub(crate) fn report(
         &mut self,
         order: u32,
@@ -530,6 +532,13 @@ impl<B> fmt::Debug for Shard<B> {
 #[inline]
 pub(crate) fn session_hash(id: SessionId) -> u64 {
     id.0.wrapping_mul(GOLDEN) >> 32
+}
+
+/// Appends an event that is made where it will stand: to be pushed, it would be made on the stack and
+/// read back from there.
+#[inline(always)]
+pub(crate) fn emit(events: &mut Vec<Event>, make: impl FnOnce() -> Event) {
+    events.extend(std::iter::once_with(make));
 }
 
 /// Refuses one more of something that has a bound.

@@ -3,7 +3,7 @@
 use crate::Shard;
 use crate::listing::MarketBook;
 use crate::orders::{NONE, Stands};
-use crate::state::Requester;
+use crate::state::{Requester, emit};
 use book::{Ending, Fill, Incoming, Outcome, Remainder};
 use std::num::NonZeroU8;
 use types::{
@@ -53,10 +53,11 @@ impl<B: MarketBook> Shard<B> {
         requester: Option<Requester>,
         events: &mut Vec<Event>,
     ) {
-        let order = *self.orders.at(row);
+        let order = self.orders.at(row);
+        let symbol = order.symbol;
         if order.post_only
             && self
-                .listing(order.symbol)
+                .listing(symbol)
                 .book
                 .would_trade(order.side, pass.limit)
         {
@@ -74,7 +75,7 @@ impl<B: MarketBook> Shard<B> {
             self_trade_prevention: order.self_trade_prevention,
         };
         let mut fills = std::mem::take(&mut self.fills);
-        let book = &mut self.listing_mut(order.symbol).book;
+        let book = &mut self.listing_mut(symbol).book;
         let outcome = book.submit(incoming, &mut fills);
         self.settle(row, &fills, requester, events);
         let traded_at = last_price(&fills);
@@ -147,20 +148,25 @@ impl<B: MarketBook> Shard<B> {
             types::Side::Buy => (one, other),
             types::Side::Sell => (other, one),
         };
-        events.push(Event::Trade(Trade {
-            trade_id,
-            symbol: self.listing(order.symbol).definition.symbol,
-            price,
-            quantity,
-            buy,
-            sell,
-            taker: (!in_auction).then_some(order.side),
-            time: self.facts.context.leader_time,
-        }));
-        let taker = (!in_auction).then_some(self.orders.at(first).side);
+        let symbol = self.listing(order.symbol).definition.symbol;
+        let taker = (!in_auction).then_some(order.side);
+        let time = self.facts.context.leader_time;
+        emit(events, || {
+            Event::Trade(Trade {
+                trade_id,
+                symbol,
+                price,
+                quantity,
+                buy,
+                sell,
+                taker,
+                time,
+            })
+        });
         self.watch_trade([first, second], price, quantity, taker);
     }
 
+    #[inline(always)]
     fn trade_side(&self, row: u32) -> TradeSide {
         let order = self.orders.at(row);
         TradeSide {
@@ -173,6 +179,7 @@ impl<B: MarketBook> Shard<B> {
     }
 
     /// Books one side of a trade.
+    #[inline(always)]
     fn settle_side(
         &mut self,
         row: u32,
@@ -242,7 +249,8 @@ impl<B: MarketBook> Shard<B> {
 
     /// Puts an order at the end of its price's queue without matching.
     pub(crate) fn rest(&mut self, row: u32) {
-        let order = *self.orders.at(row);
+        let order = self.orders.at(row);
+        let symbol = order.symbol;
         let incoming = Incoming {
             order: order.id,
             account: self.accounts.at(order.account).id,
@@ -255,7 +263,7 @@ impl<B: MarketBook> Shard<B> {
             self_trade_prevention: order.self_trade_prevention,
         };
         let resting = book::Resting::of(&incoming, order.price, order.remaining());
-        self.listing_mut(order.symbol).book.rest(resting);
+        self.listing_mut(symbol).book.rest(resting);
         self.now_stands(row, Stands::InBook);
     }
 
@@ -285,12 +293,14 @@ impl<B: MarketBook> Shard<B> {
 
     /// Takes an order from where it stands and closes it. Its row is retired by the caller, once the
     /// report is on its way.
+    #[inline(always)]
     pub(crate) fn take_out(&mut self, row: u32, cause: CancelCause) -> Report {
-        let order = *self.orders.at(row);
+        let order = self.orders.at(row);
+        let (id, stands) = (order.id, order.stands);
         let listing = self.listing_mut(order.symbol);
-        let stood = match order.stands {
-            Stands::InBook => listing.book.cancel(order.id).is_some(),
-            Stands::Waiting => listing.stops.cancel(order.id).is_some(),
+        let stood = match stands {
+            Stands::InBook => listing.book.cancel(id).is_some(),
+            Stands::Waiting => listing.stops.cancel(id).is_some(),
             Stands::Nowhere => false,
         };
         assert!(stood, "an open order stands in its book or waits");
@@ -306,6 +316,7 @@ impl<B: MarketBook> Shard<B> {
     }
 
     /// Ends an order that has open shares: gives back what they had frozen.
+    #[inline(always)]
     pub(crate) fn close(&mut self, row: u32, cause: CancelCause) -> Report {
         if cause == CancelCause::SelfTrade {
             self.watch_self_trade(row);

@@ -55,7 +55,8 @@ impl LotRule {
     /// [`OffLot`] when it may not.
     pub fn check(&self, side: Side, quantity: Quantity, available: Quantity) -> Result<(), OffLot> {
         let whole = |shares: u64| {
-            shares >= self.minimum && (shares - self.minimum).is_multiple_of(self.step)
+            shares >= self.minimum
+                && Quantity(shares - self.minimum).is_in_lots_of(Quantity(self.step))
         };
         if whole(quantity.0) {
             return Ok(());

@@ -36,6 +36,32 @@ impl Price {
             .and_then(|n| self.0.checked_mul(n))
             .map(Money)
     }
+
+    /// Whether it is a whole number of ticks. A tick is more than 0; no price is on one of 0.
+    #[must_use]
+    #[inline]
+    pub fn is_on(self, tick: Price) -> bool {
+        is_whole(self.0.unsigned_abs(), tick.0.unsigned_abs())
+    }
+}
+
+impl Quantity {
+    /// Whether it is a whole number of lots. A lot is more than 0; only 0 is a whole number of 0.
+    #[must_use]
+    #[inline]
+    pub fn is_in_lots_of(self, lot: Quantity) -> bool {
+        is_whole(self.0, lot.0)
+    }
+}
+
+/// Whether a number is a multiple of another. Nearly all prices and quantities fit in 32 bits, where
+/// a division costs a third of one in 64 (Fog, *Instruction tables*, AMD Zen 1).
+#[inline]
+fn is_whole(number: u64, of: u64) -> bool {
+    match (u32::try_from(number), u32::try_from(of)) {
+        (Ok(number), Ok(of)) => number.is_multiple_of(of),
+        _ => number.is_multiple_of(of),
+    }
 }
 
 impl Money {
@@ -86,6 +112,28 @@ mod tests {
         assert_eq!(Price(123_400).times(Quantity(300)), Some(Money(37_020_000)));
         assert_eq!(Price(i64::MAX).times(Quantity(2)), None);
         assert_eq!(Price(1).times(Quantity(u64::MAX)), None);
+    }
+
+    #[test]
+    fn what_is_on_a_tick_or_in_lots_is_the_same_in_either_width() {
+        for of in [1, 7, 100, u64::from(u32::MAX), 1 << 33] {
+            for number in [
+                0,
+                1,
+                99,
+                100,
+                u64::from(u32::MAX),
+                1 << 32,
+                1 << 33,
+                700 << 33,
+            ] {
+                let expected = number % of == 0;
+                assert_eq!(Quantity(number).is_in_lots_of(Quantity(of)), expected);
+                let (price, tick) = (number.cast_signed(), Price(of.cast_signed()));
+                assert_eq!(Price(price).is_on(tick), expected);
+                assert_eq!(Price(-price).is_on(tick), expected);
+            }
+        }
     }
 
     #[test]

@@ -26,6 +26,12 @@ impl Index {
         mixed as usize & self.mask
     }
 
+    /// Where a look-up begins.
+    #[inline]
+    pub(super) fn head(&self, order: OrderId) -> Option<&u32> {
+        self.buckets.get(self.bucket(order))
+    }
+
     #[inline]
     pub(super) fn find(&self, orders: &Arena, order: OrderId) -> Option<u32> {
         let mut slot = *self.buckets.get(self.bucket(order))?;

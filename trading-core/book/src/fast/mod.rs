@@ -84,6 +84,30 @@ impl FastBook {
         self.asks.set_band(band);
     }
 
+    /// The memory at which a look-up of an order begins, for an owner who asks for it beforehand.
+    #[inline]
+    #[must_use]
+    pub fn looked_up_at(&self, order: OrderId) -> Option<&u32> {
+        self.index.head(order)
+    }
+
+    /// The memory in which an order most likely stands, for the same purpose.
+    #[inline]
+    #[must_use]
+    pub fn stands_at(&self, order: OrderId) -> Option<&impl Sized> {
+        let slot = *self.index.head(order)?;
+        (slot != NONE).then(|| self.orders.node(slot))
+    }
+
+    /// The first order of the best level of a side.
+    #[inline]
+    #[must_use]
+    pub fn first_of(&self, side: Side) -> Option<OrderId> {
+        let ladder = self.ladder(side);
+        let head = ladder.queue(ladder.best()?).head;
+        Some(self.orders.node(head).order)
+    }
+
     #[inline]
     fn ladder(&self, side: Side) -> &Ladder {
         match side {

@@ -18,7 +18,7 @@ pub(super) fn check(ticket: &Ticket<'_>) -> Result<(), RejectReason> {
     let (lot, sellable) = (ticket.definition.lot, ticket.funds.sellable);
     check_lot(ticket.rules(), lot, ask.side, ask.quantity, sellable)?;
     let tick = ticket.definition.tick;
-    if ask.price.0.rem_euclid(tick.0) != 0 {
+    if !ask.price.is_on(tick) {
         let price = ask.price;
         return Err(RejectReason::PriceOffTick { price, tick });
     }
@@ -38,7 +38,7 @@ pub(crate) fn check_lot(
         return Err(RejectReason::QuantityZero { quantity });
     }
     let Some(rules) = rules else {
-        if side == Side::Buy && !quantity.0.is_multiple_of(lot.0) {
+        if side == Side::Buy && !quantity.is_in_lots_of(lot) {
             return Err(RejectReason::QuantityOffLot { quantity, lot });
         }
         return Ok(());

@@ -144,6 +144,12 @@ impl Risk {
         &mut self.accounts[row as usize]
     }
 
+    /// Asks for an account's record.
+    #[inline]
+    pub(crate) fn prefetch(&self, row: u32) {
+        crate::prefetch::prefetch_row(&self.accounts, row as usize);
+    }
+
     pub(crate) fn symbol_mut(&mut self, row: u32) -> &mut SymbolRisk {
         &mut self.symbols[row as usize]
     }
