@@ -2,10 +2,10 @@
 //!
 //! ```text
 //!   applied now ◄─ + 1 ── + 2 ───── + 4 ────── + 7 ────── + 10 ─────── + 13 ────── + 16 ────
-//!                  its    its       order's    positions  slots of     the         head of
-//!   asks for       node   position, row, or    and        ids, account session's   the session's
-//!                  in the place in  the one    entries    positions'   row         bucket
-//!                  book   the book  it meets   of ids     heads, next message
+//!                  its    its       order's    position,  account,     the         head of
+//!   asks for       node   position, row, or    nodes      its ids,     session's   the session's
+//!                  in the place in  the one    of ids     positions'   row         bucket
+//!                  book   the book  it meets              head, next message
 //! ```
 //! A request's rows lie apart, and where one is to be found stands in the one before, so that one
 //! request alone waits for each in turn. Of a batch all requests are known: each is looked at in steps,
@@ -40,8 +40,6 @@ struct Seen {
     account: u32,
     /// The symbol's row.
     symbol: u32,
-    /// Hash of the id of the order that it is about.
-    original: u64,
     /// The order that it is about, or that it would trade with first.
     order_id: OrderId,
     /// Its row.
@@ -51,7 +49,6 @@ struct Seen {
 const NOTHING: Seen = Seen {
     account: NONE,
     symbol: NONE,
-    original: 0,
     order_id: OrderId(0),
     order: NONE,
 };
@@ -130,10 +127,10 @@ impl<B: MarketBook> Shard<B> {
         seen.account = account;
         self.accounts.prefetch(account);
         self.facts.risk.prefetch(account);
+        self.client_ids.prefetch(account);
         session.prefetch_message(&self.messages);
         match &command.request {
             Request::New(new) => {
-                self.client_ids.prefetch(account, new.cl_ord_id);
                 let Some(symbol) = self.listing_row(new.symbol) else {
                     return;
                 };
@@ -150,33 +147,38 @@ impl<B: MarketBook> Shard<B> {
                     self.orders.prefetch_head(met);
                 }
             }
-            Request::Replace { replacement, .. } => {
-                self.client_ids.prefetch(account, *replacement);
-            }
-            Request::Cancel { .. } | Request::MassCancel { .. } | Request::Status { .. } => {}
-        }
-        if let Some(original) = original(command) {
-            seen.original = self.client_ids.prefetch(account, original);
+            Request::Cancel { .. }
+            | Request::Replace { .. }
+            | Request::MassCancel { .. }
+            | Request::Status { .. } => {}
         }
     }
 
-    /// The heads of buckets and the slots of ids are there.
+    /// The heads of buckets and the names that the account used last are there.
     fn ask_for_rows(&self, command: &ClientCommand, seen: &mut Seen) {
         if seen.account == NONE {
             return;
         }
-        if let Request::New(_) = command.request {
-            let position = self.accounts.likely_position(seen.account, seen.symbol);
-            if let Some(row) = position {
-                self.accounts.prefetch_position(row);
+        match &command.request {
+            Request::New(new) => {
+                let position = self.accounts.likely_position(seen.account, seen.symbol);
+                if let Some(row) = position {
+                    self.accounts.prefetch_position(row);
+                }
+                self.client_ids.prefetch_node(seen.account, new.cl_ord_id);
+                self.ask_for_order_row(seen);
             }
-            self.ask_for_order_row(seen);
-        } else if original(command).is_some() {
-            self.client_ids.prefetch_entry(seen.original);
+            Request::Replace { replacement, .. } => {
+                self.client_ids.prefetch_node(seen.account, *replacement);
+            }
+            Request::Cancel { .. } | Request::MassCancel { .. } | Request::Status { .. } => {}
+        }
+        if let Some(original) = original(command) {
+            self.client_ids.prefetch_node(seen.account, original);
         }
     }
 
-    /// The entries of ids are there.
+    /// The nodes of ids are there.
     fn ask_for_order(&self, command: &ClientCommand, seen: &mut Seen) {
         if seen.account != NONE
             && let Some(original) = original(command)

@@ -12,7 +12,7 @@
 
 use crate::Shard;
 use crate::accounts::{Account, amount};
-use crate::client_ids::Place;
+use crate::client_ids::{Place, Room};
 use crate::listing::{Listing, MarketBook};
 use crate::orders::{NONE, Order, Stands};
 use crate::phase::{Taking, rules_of};
@@ -50,8 +50,8 @@ pub(crate) struct CheckedNew {
     pub symbol: u32,
     /// The row of what the account holds of it, when it ever held any.
     pub position: Option<u32>,
-    /// The free slot of its client order id.
-    pub id_slot: usize,
+    /// Where its client order id will stand.
+    pub id_room: Room,
     /// The worst price it takes; what a buy freezes cash at.
     pub price: Price,
     pub entry: Entry,
@@ -63,8 +63,8 @@ pub(crate) struct CheckedNew {
 pub(crate) struct CheckedReplace {
     /// The order's row.
     pub order: u32,
-    /// The free slot of its new client order id.
-    pub id_slot: usize,
+    /// Where its new client order id will stand.
+    pub id_room: Room,
     /// Shares open after it.
     pub remaining: Quantity,
 }
@@ -77,7 +77,7 @@ impl<B: MarketBook> Shard<B> {
     ) -> Result<CheckedNew, RejectReason> {
         let account = requester.account;
         let owner = self.active(account)?;
-        let id_slot = self.unused(account, new.cl_ord_id)?;
+        let id_room = self.unused(account, new.cl_ord_id)?;
         let symbol = self.known_listing(new.symbol)?;
         let listing = self.listing(symbol);
         check_board(owner, listing)?;
@@ -125,7 +125,7 @@ impl<B: MarketBook> Shard<B> {
         Ok(CheckedNew {
             symbol,
             position,
-            id_slot,
+            id_room,
             price,
             entry,
             becomes_market: matches!(new.kind, OrderKind::Stop { .. }),
@@ -142,7 +142,7 @@ impl<B: MarketBook> Shard<B> {
     ) -> Result<CheckedReplace, RejectReason> {
         let account = requester.account;
         self.active(account)?;
-        let id_slot = self.unused(account, replacement)?;
+        let id_room = self.unused(account, replacement)?;
         let row = self.find_open(account, original)?;
         let order = *self.orders.at(row);
         let listing = self.listing(order.symbol);
@@ -183,7 +183,7 @@ impl<B: MarketBook> Shard<B> {
         self.check_room(self.accounts.at(account))?;
         Ok(CheckedReplace {
             order: row,
-            id_slot,
+            id_room,
             remaining,
         })
     }
@@ -232,9 +232,9 @@ impl<B: MarketBook> Shard<B> {
         Err(RejectReason::AccountInactive { account: owner.id })
     }
 
-    fn unused(&self, account: u32, cl_ord_id: ClOrdId) -> Result<usize, RejectReason> {
+    fn unused(&self, account: u32, cl_ord_id: ClOrdId) -> Result<Room, RejectReason> {
         match self.client_ids.place(account, cl_ord_id) {
-            Place::Free(slot) => Ok(slot),
+            Place::Free(room) => Ok(room),
             Place::Taken(_) => Err(RejectReason::DuplicateClOrdId { cl_ord_id }),
         }
     }

@@ -160,9 +160,9 @@ impl<B: MarketBook> Shard<B> {
             Some(position) => position,
             None => self.accounts.position_row_or_new(account, checked.symbol),
         };
-        let slot = checked.id_slot;
+        let room = checked.id_room;
         let id = self.orders.next_id();
-        self.client_ids.note(slot, account, new.cl_ord_id, id);
+        self.client_ids.note(room, account, new.cl_ord_id, id);
         self.accounts.at_mut(account).ids_today += 1;
         self.facts.counters.orders_accepted += 1;
         self.count_order(account);
@@ -220,7 +220,7 @@ impl<B: MarketBook> Shard<B> {
         let row = checked.order;
         let before = *self.orders.at(row);
         self.client_ids
-            .note(checked.id_slot, account, replacement, before.id);
+            .note(checked.id_room, account, replacement, before.id);
         self.accounts.at_mut(account).ids_today += 1;
         self.accounts
             .release(&before, before.price, before.remaining());

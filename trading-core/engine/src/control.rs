@@ -150,6 +150,7 @@ impl<B: MarketBook> Shard<B> {
         let rows = (self.accounts.positions_count() + positions.len()) as u64;
         bounded(Table::Positions, rows, limits.positions_max + 1)?;
         let row = self.accounts.open(account, cash);
+        self.client_ids.open_account();
         self.facts.risk.open_account();
         for (symbol, held) in positions {
             let listing = self.listing_row(*symbol).ok_or(unsound)?;

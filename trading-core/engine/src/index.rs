@@ -78,6 +78,12 @@ impl Index {
         self.heads[self.bucket(hash)].checked_sub(1)
     }
 
+    /// Forgets all rows.
+    pub(crate) fn clear(&mut self) {
+        self.heads[..self.buckets].fill(0);
+        (self.buckets, self.mask) = (1, 0);
+    }
+
     /// Notes a row that is not there yet; `hash_of` tells the hash of any row that is.
     #[inline]
     pub(crate) fn insert(&mut self, hash: u64, row: u32, hash_of: impl Fn(u32) -> u64) {

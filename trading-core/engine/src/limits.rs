@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 /// with the same ones, and a snapshot carries them.
 ///
 /// Tables are allocated once, from these bounds; the operating system hands out their pages on first
-/// use, or at once by [`crate::Shard::touch_tables`]. The defaults come to 1.9 GB when all is full:
+/// use, or at once by [`crate::Shard::touch_tables`]. The defaults come to 1.5 GB when all is full:
 ///
 /// | table | bytes a row | rows | together |
 /// | --- | --- | --- | --- |
-/// | client order ids | 68 | 8,000,000 | 544 MB |
-/// | open orders | 176 + 32 | 1,000,000 | 208 MB |
-/// | accounts | 96 + 32 | 1,000,000 | 128 MB |
-/// | positions | 32 + 32 | 4,000,000 | 256 MB |
-/// | kept messages | 112 | 20,000 × 32 + 2,097,152 | 307 MB |
+/// | client order ids | 72 | 8,000,000 | 576 MB |
+/// | open orders | 128 + 16 | 1,065,536 | 153 MB |
+/// | accounts | 128 + 64 + 64 + 32 | 1,000,000 | 288 MB |
+/// | positions | 32 + 8 | 4,000,000 | 160 MB |
+/// | kept messages | 128 | 20,000 × 32 + 2,097,152 | 350 MB |
 ///
 /// Books are allocated as orders come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -197,11 +197,12 @@ impl Stored {
             graces.extend(session.grace_until.map(|until| (until, row)));
             sessions.push(session);
         }
-        let room = limits.client_order_ids_max;
+        let room = (limits.client_order_ids_max, limits.accounts_max);
+        let accounts = Accounts::restore(&limits, self.accounts)?;
         Some(Shard {
-            accounts: Accounts::restore(&limits, self.accounts)?,
             orders: Orders::restore(&limits, self.orders)?,
-            client_ids: ClientIds::from_noted(room, self.day, &self.client_ids)?,
+            client_ids: ClientIds::from_noted(room, accounts.count(), self.day, &self.client_ids)?,
+            accounts,
             facts: self.facts,
             listings,
             listing_of,

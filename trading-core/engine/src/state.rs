@@ -175,7 +175,7 @@ impl<B: MarketBook> Shard<B> {
             session_of: Index::with_room(limits.sessions_max as usize),
             messages: Messages::new(&limits),
             orders: Orders::new(&limits),
-            client_ids: ClientIds::with_room(limits.client_order_ids_max),
+            client_ids: ClientIds::with_room(limits.client_order_ids_max, limits.accounts_max),
             graces: BTreeSet::new(),
             fills: Vec::with_capacity(FILLS),
             auction_fills: Vec::new(),
