@@ -155,6 +155,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+    use std::collections::btree_map::Entry;
 
     proptest! {
         #[test]
@@ -171,12 +172,12 @@ mod tests {
                         index.remove(hash(number), row);
                         free.push(row);
                     }
-                } else if !map.contains_key(&number) {
+                } else if let Entry::Vacant(vacant) = map.entry(number) {
                     let row = free.pop().unwrap_or(numbers.len() as u32);
                     numbers.resize(numbers.len().max(row as usize + 1), 0);
                     numbers[row as usize] = number;
                     index.insert(hash(number), row, |row| hash(numbers[row as usize]));
-                    map.insert(number, row);
+                    vacant.insert(row);
                 }
                 for number in 0..60 {
                     let found = index.get(hash(number), |row| numbers[row as usize] == number);

@@ -79,6 +79,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+    use std::collections::btree_map::Entry;
 
     proptest! {
         #[test]
@@ -86,9 +87,9 @@ mod tests {
             let mut lookup = Lookup::with_room(16);
             let mut model = BTreeMap::new();
             for (row, number) in (0..).zip(numbers) {
-                if !model.contains_key(&number) {
+                if let Entry::Vacant(vacant) = model.entry(number) {
                     lookup.insert(number, row);
-                    model.insert(number, row);
+                    vacant.insert(row);
                 }
                 for number in 0..40 {
                     prop_assert_eq!(lookup.get(number), model.get(&number).copied());

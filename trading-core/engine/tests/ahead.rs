@@ -1,5 +1,10 @@
 //! Looking ahead asks for memory and decides nothing.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "the whole file is a test; clippy knows only functions marked as one"
+)]
+
 #[path = "../benches/flow/mod.rs"]
 mod flow;
 
