@@ -10,7 +10,7 @@ use crate::snapshots::Snapshots;
 use crate::status::{HashPoint, Role};
 use crate::store::{self, LogStore};
 use crate::unproven::Unproven;
-use engine::{EntryContext, State};
+use engine::{Ahead, EntryContext, State};
 use journal::{HardState, LogEntry, Recovered, SavedSnapshot};
 use raft::eraftpb::{Entry, EntryType, Message};
 use raft::{GetEntriesContext, RawNode, Ready, SnapshotStatus, StateRole, Storage as _};
@@ -522,7 +522,9 @@ impl Replica {
             .formed_at
             .extend(flight.as_ref().map(|f| f.formed_at));
         let mut tickets = flight.map(|f| f.tickets).unwrap_or_default().into_iter();
-        for command in &batch.commands {
+        let mut ahead = Ahead::default();
+        for (at, command) in batch.commands.iter().enumerate() {
+            ahead.look(&self.state, &batch.commands[at..]);
             let mut events = Vec::new();
             self.state.apply(context, command, &mut events);
             if matches!(command, Command::Control(Control::Group(_))) {
