@@ -6,8 +6,9 @@ use crate::machine::Watch;
 use crate::report::{Row, Target};
 use crate::servers::{Servers, Timers};
 use anyhow::{Context, Result};
+use protocol::admin::ReplicaStatus;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::spawn_blocking;
 
 /// Sessions of a load.
@@ -188,12 +189,13 @@ pub async fn failover(going: Going, times: usize, timers: Timers) -> Result<Row>
     let watch = Watch::begin()?;
     let (mut servers, mut leader) = prepared(3, timers).await?;
     let mut gaps = histogram()?;
+    let mut worst = (Duration::ZERO, String::new());
     for round in 0..times {
         let doors: Vec<_> = servers.doors.iter().map(|doors| doors.binary).collect();
         let session = 1 + (round % SESSIONS) as u64;
         let admin = servers.admin(leader).await?;
         let to = types::ReplicaId(if leader == 0 { 2 } else { 1 });
-        let (old, began) = (leader, std::time::Instant::now());
+        let (old, began, began_at) = (leader, std::time::Instant::now(), SystemTime::now());
         match going {
             Going::Crash => servers.kill(leader)?,
             Going::Freeze => servers.freeze(leader, true)?,
@@ -212,6 +214,10 @@ pub async fn failover(going: Going, times: usize, timers: Timers) -> Result<Row>
             Going::Transfer => {}
         }
         leader = servers.settled(old).await.context("after a failover")?;
+        if gap > worst.0 {
+            let status = servers.admin(leader).await?.status().await?;
+            worst = (gap, legs(&status, began_at));
+        }
     }
     let latency = Latency::of(&gaps);
     let (id, what, limit_ms) = match going {
@@ -239,8 +245,29 @@ pub async fn failover(going: Going, times: usize, timers: Timers) -> Result<Row>
         conditions: watch.conditions()?,
         how: format!(
             "a client tries the other entries in turn, each ms; heartbeat {} ms, election {} to {} \
-             ms",
-            timers.heartbeat_ms, timers.election_ms_min, timers.election_ms_max
+             ms; the worst: {}",
+            timers.heartbeat_ms, timers.election_ms_min, timers.election_ms_max, worst.1
         ),
     })
+}
+
+/// The new leader's own stamps of its last election, from the fault on.
+fn legs(status: &ReplicaStatus, began_at: SystemTime) -> String {
+    let Some(election) = status.elections.first() else {
+        return "the new leader tells no election".to_owned();
+    };
+    let began_us = began_at
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros() as u64);
+    let after = |at_us: u64| at_us.saturating_sub(began_us) as f64 / 1_000.0;
+    format!(
+        "missed after {:.0} ms, asked for votes after {:.0}, elected after {:.0}, serving after {:.0}, \
+         first order after {:.0} (epoch {})",
+        after(election.suspected_at_us),
+        after(election.campaigned_at_us),
+        after(election.elected_at_us),
+        after(election.serving_at_us),
+        after(election.first_order_at_us),
+        election.epoch
+    )
 }

@@ -5,6 +5,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use client::admin::AdminConnection;
+use protocol::admin::ReplicaStatus;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -207,7 +208,7 @@ impl Servers {
         while Instant::now() < until {
             let leader = self.leader().await?;
             let status = self.admin(leader).await?.status().await?;
-            if leader != old && status.serving && status.all_voters_in_step {
+            if leader != old && status.serving && self.all_follow(&status).await {
                 return Ok(leader);
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
@@ -216,6 +217,25 @@ impl Servers {
             "the replicas are not in step within 20 s\n{}",
             self.last_words()
         )
+    }
+
+    /// Whether each replica says by itself that it follows in this epoch and has all. What the
+    /// leader says of them is some hundred milliseconds old: one that was killed and is only
+    /// starting counts as in step, and a crash of the leader would then leave no majority.
+    async fn all_follow(&self, leader: &ReplicaStatus) -> bool {
+        for place in 0..self.doors.len() {
+            let Ok(admin) = self.admin(place).await else {
+                return false;
+            };
+            let follows = admin.status().await.is_ok_and(|status| {
+                (status.epoch, status.leader) == (leader.epoch, leader.leader)
+                    && status.applied_index >= leader.commit_index
+            });
+            if !follows {
+                return false;
+            }
+        }
+        leader.all_voters_in_step
     }
 
     async fn serves(&self, place: usize) -> bool {

@@ -281,7 +281,10 @@ impl Core {
                 let _ = reply.send(begun);
             }
             Input::Saved(ended, took) => self.snapshot_ended(*ended, took)?,
-            Input::Suspect(peer) => replica.suspect(peer),
+            Input::Suspect(peer) => {
+                tracing::info!(%peer, "a peer's process refuses connections: it has died, most likely");
+                replica.suspect(peer);
+            }
             Input::Superseded { by, generation } => self.superseded(by, generation)?,
             Input::ChangeMembership { change, reply } => self.change_membership(change, reply),
             Input::StreamEnded(connection) => {
