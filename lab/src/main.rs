@@ -19,6 +19,7 @@ use lab::progress::{Detail, Progress, Style};
 use lab::run::centers::Centers;
 use lab::run::clients::Offer;
 use lab::run::fault::Destroyer;
+use lab::run::planned_move::PlannedMove;
 use lab::run::report::Verdict;
 use lab::run::{self, Options, judge};
 use lab_parts::Stop;
@@ -134,6 +135,9 @@ struct RunArguments {
     /// What is done to the leader
     #[arg(long, value_enum, default_value_t = FaultChoice::CenterPower)]
     fault: FaultChoice,
+    /// Where a planned move goes; without it, to the leader's neighbour
+    #[arg(long, value_name = "CENTER")]
+    to: Option<String>,
     /// Where the result is written as JSON; in the lab's folder if left out
     #[arg(long)]
     report: Option<PathBuf>,
@@ -158,6 +162,8 @@ enum FaultChoice {
     CenterPower,
     /// Every API server and etcd is killed, and some time later the leader's process
     LeaderProcess,
+    /// Nothing is lost: a Switchover moves the leader to another center
+    PlannedMove,
 }
 
 #[derive(Subcommand)]
@@ -486,6 +492,10 @@ fn read(path: &Path) -> anyhow::Result<history::History> {
     history::read_history(std::io::BufReader::new(file)).with_context(failed)
 }
 
+fn planned_move(arguments: &RunArguments) -> Destroyer {
+    Destroyer::PlannedMove(PlannedMove::new(arguments.to.clone()))
+}
+
 /// `lab run`; Ctrl-C ends the load and gives back what was destroyed.
 async fn run_all(
     folder: &Folder,
@@ -504,6 +514,11 @@ async fn run_all(
         folder: folder.path().to_owned(),
     };
     run::validate(&options)?;
+    if let (Some(to), FaultChoice::CenterPower | FaultChoice::LeaderProcess) =
+        (&arguments.to, arguments.fault)
+    {
+        anyhow::bail!("--to {to} is not accepted here: only --fault planned-move goes to a center");
+    }
     let own_clusters = !arguments.kubeconfigs.is_empty();
     let report_path = arguments
         .report
@@ -520,13 +535,18 @@ async fn run_all(
             let entries = arguments.entries.iter().cloned().collect();
             let (namespace, core) = (&arguments.namespace, &arguments.core);
             let centers = Centers::of_clusters(&kubeconfigs, &entries, namespace, core).await?;
-            (centers, Destroyer::Clusters)
+            let destroyer = match arguments.fault {
+                FaultChoice::PlannedMove => planned_move(&arguments),
+                FaultChoice::CenterPower | FaultChoice::LeaderProcess => Destroyer::Clusters,
+            };
+            (centers, destroyer)
         } else {
             let building = Progress::new(style, ground::up::STEPS);
             ground::up(folder, Extent::Whole, &building, &stop).await?;
             let destroyer = match arguments.fault {
                 FaultChoice::CenterPower => Destroyer::CenterPower(folder.clone()),
                 FaultChoice::LeaderProcess => Destroyer::LeaderProcess(folder.clone()),
+                FaultChoice::PlannedMove => planned_move(&arguments),
             };
             (Centers::of_lab(folder), destroyer)
         };

@@ -82,6 +82,14 @@ fn a_killed_leader_fails_over_with_every_control_plane_dead() {
 }
 
 #[test]
+fn a_planned_move_under_load_costs_no_order() {
+    let report = run("planned-move");
+    assert_eq!(report["fault"]["kind"], "PlannedMove");
+    assert!(report["longest_silence_us"].as_u64().unwrap() > 0);
+    holds(&report);
+}
+
+#[test]
 fn removing_the_lab_leaves_nothing_behind() {
     if BEFORE.get().is_none() {
         succeeds(&["down"]);

@@ -1,6 +1,7 @@
-//! Taking the leader's center away, and giving it back.
+//! Taking the leader's center away, and giving it back; or moving the leader as planned.
 
 use super::centers::Centers;
+use super::planned_move::PlannedMove;
 use super::report::Fault;
 use crate::ground::address_plan::Center;
 use crate::ground::cluster::Cluster;
@@ -19,6 +20,8 @@ pub enum Destroyer {
     LeaderProcess(Folder),
     /// Clusters of somebody else: only the trading pods, by force and without grace.
     Clusters,
+    /// Nothing is destroyed: a `Switchover` moves the leader.
+    PlannedMove(PlannedMove),
 }
 
 impl Destroyer {
@@ -29,6 +32,7 @@ impl Destroyer {
             Self::CenterPower(_) => Fault::CenterPowerOff,
             Self::LeaderProcess(_) => Fault::LeaderProcessWithoutControlPlanes,
             Self::Clusters => Fault::TradingPodsDeleted,
+            Self::PlannedMove(_) => Fault::PlannedMove,
         }
     }
 
@@ -69,14 +73,15 @@ impl Destroyer {
                     .with_context(|| format!("failed to delete the trading pods in {center}"))?;
                 Ok(at_us)
             }
+            Self::PlannedMove(planned) => planned.begin(centers, center).await,
         }
     }
 
-    /// Gives back what was taken away.
+    /// Gives back what was taken away, or waits for the end of what was asked for.
     ///
     /// # Errors
-    /// When it does not come up.
-    pub async fn restore(&self, center: &str, detail: &Detail) -> Result<()> {
+    /// When it does not come up, or a planned move did not succeed.
+    pub async fn restore(&self, centers: &Centers, center: &str, detail: &Detail) -> Result<()> {
         match self {
             Self::CenterPower(folder) => power::center_on(folder, known(center)?, detail).await,
             Self::LeaderProcess(folder) => {
@@ -87,6 +92,7 @@ impl Destroyer {
             }
             // Their controllers make the pods again by themselves.
             Self::Clusters => Ok(()),
+            Self::PlannedMove(planned) => planned.ended(centers, center, detail).await,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::report::{
 use crate::progress::Detail;
 use anyhow::{Context as _, Result, bail};
 use client::admin::AdminConnection;
-use history::{FirstContact, History, Log, check, first_contact};
+use history::{FirstContact, History, Log, Record, SeenReport, check, first_contact};
 use protocol::admin::{ElectionRecord, log_chunk};
 use types::{Epoch, LogIndex};
 
@@ -125,6 +125,7 @@ pub struct Evidence {
 pub fn report(evidence: Evidence) -> Report {
     let first = first_contact(&evidence.judged.histories, Epoch(evidence.fault.new_epoch));
     let moments = moments(evidence.fault_at_us, evidence.election, first);
+    let longest_silence_us = longest_silence(&evidence.judged.histories, evidence.fault_at_us);
     let mut findings = evidence.findings;
     let mut failed = !findings.is_empty();
     let legs = match moments.legs() {
@@ -177,6 +178,7 @@ pub fn report(evidence: Evidence) -> Report {
         moments,
         legs,
         full_load_us: evidence.full_load_us,
+        longest_silence_us,
         orders: Orders {
             offered_per_second: evidence.offer.per_second,
             client_processes: evidence.offer.processes,
@@ -192,6 +194,27 @@ pub fn report(evidence: Evidence) -> Report {
         recovery: evidence.recovery,
         steps: evidence.steps,
     }
+}
+
+/// The longest time between two orders that any clients saw accepted, counted from the last before
+/// the fault.
+fn longest_silence(histories: &[History], fault_at_us: u64) -> Option<u64> {
+    let records = histories.iter().flat_map(|history| &history.records);
+    let mut accepted: Vec<u64> = records
+        .filter_map(|record| match record {
+            Record::Received { at_us, message, .. }
+                if matches!(message.report, SeenReport::Accepted { .. }) =>
+            {
+                Some(at_us.0)
+            }
+            _ => None,
+        })
+        .collect();
+    accepted.sort_unstable();
+    let after = accepted.partition_point(|at_us| *at_us < fault_at_us);
+    let from = after.saturating_sub(1);
+    let pairs = accepted[from..].windows(2);
+    pairs.map(|pair| pair[1] - pair[0]).max()
 }
 
 fn moments(fault_at_us: u64, election: Option<ElectionRecord>, first: FirstContact) -> Moments {

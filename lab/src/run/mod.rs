@@ -1,4 +1,5 @@
-//! The run: orders flow, the leader's center is destroyed, and the program tells what it cost.
+//! The run: orders flow, the leader's center is destroyed or hands over, and the program tells what
+//! it cost.
 //!
 //! ```text
 //!  clients ──orders──► entries of three centers
@@ -14,6 +15,7 @@ pub mod clients;
 pub mod fault;
 pub mod judge;
 pub mod legs;
+pub mod planned_move;
 pub mod report;
 
 use crate::ground::power::now_us;
@@ -107,10 +109,10 @@ pub async fn run(
         .context("failed to find the leader before the fault")?;
     let fault_at_us = destroyer.destroy(centers, &leader.center).await?;
     let fault_at = Instant::now();
-    step.detail().set(format!(
-        "{} is gone; waiting for a new leader",
-        leader.center
-    ));
+    step.detail().set(match destroyer {
+        Destroyer::PlannedMove(_) => format!("{} hands over", leader.center),
+        _ => format!("{} is gone; waiting for a new leader", leader.center),
+    });
     let new = watch
         .wait_for(FAILOVER_LIMIT, "a leader of a newer epoch", |seen| {
             let newer = seen.leader().filter(|new| new.epoch > leader.epoch);
@@ -121,7 +123,9 @@ pub async fn run(
         Ok(new) => new,
         Err(error) => {
             // The center is brought back whatever else went wrong.
-            destroyer.restore(&leader.center, &step.detail()).await?;
+            destroyer
+                .restore(centers, &leader.center, &step.detail())
+                .await?;
             return Err(error);
         }
     };
@@ -144,7 +148,9 @@ pub async fn run(
 
     let step = progress.begin("center back");
     let back_at = Instant::now();
-    destroyer.restore(&leader.center, &step.detail()).await?;
+    destroyer
+        .restore(centers, &leader.center, &step.detail())
+        .await?;
     step.detail().set("waiting until its replica is in step");
     let caught_up = watch
         .wait_for(RECOVERY_LIMIT, "the center's replica in step", |seen| {

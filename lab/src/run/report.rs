@@ -27,6 +27,8 @@ pub enum Fault {
     LeaderProcessWithoutControlPlanes,
     /// On clusters that are not the lab's: the center's trading pods were deleted by force.
     TradingPodsDeleted,
+    /// Nothing was destroyed: a `Switchover` moved the leader.
+    PlannedMove,
 }
 
 /// A run.
@@ -50,6 +52,10 @@ pub struct Report {
     pub legs: Option<Legs>,
     /// Fault to 90 % of the offered rate acknowledged again.
     pub full_load_us: Option<u64>,
+    /// The longest time, from the fault on, in which no client saw an order accepted: what all
+    /// clients together felt of it. Absent when none was accepted after it.
+    #[serde(default)]
+    pub longest_silence_us: Option<u64>,
     /// Orders, as clients and the promoted log tell them.
     pub orders: Orders,
     /// The center's way back.
@@ -170,6 +176,10 @@ impl Report {
             .full_load_us
             .map_or_else(|| "not reached".to_owned(), milliseconds);
         row("full load again", &full_load);
+        let silence = self
+            .longest_silence_us
+            .map_or_else(|| "not observed".to_owned(), milliseconds);
+        row("longest silence for clients", &silence);
         row("RPO (orders lost)", &self.orders.lost.to_string());
         row("orders sent", &self.orders.sent.to_string());
         row("  acknowledged", &self.orders.acknowledged.to_string());
@@ -194,6 +204,7 @@ impl Report {
                 "lost its leader's process, after every control plane"
             }
             Fault::TradingPodsDeleted => "lost its trading pods",
+            Fault::PlannedMove => "handed over as planned",
         };
         let mut head = format!(
             "\n  {} {how}; leader {} (epoch {}) -> {} in {} (epoch {})\n\n",
