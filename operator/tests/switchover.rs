@@ -313,6 +313,45 @@ async fn a_move_cannot_change_and_nonsense_is_refused_at_the_door() {
     }
 }
 
+/// Whoever deletes the object of a move that runs has not stopped the move: the object stays until the
+/// log says how it ended, wherever the operator had died.
+#[tokio::test]
+async fn a_move_whose_object_is_deleted_still_ends_in_the_log_and_lets_the_object_go() {
+    for at in 2..6 {
+        let moves = Moves::new(&format!("deleted-{at}")).await;
+        moves.asked("to-a2", to("a2")).await.unwrap();
+        let point = CrashPoint::new(at, true);
+        let mortal = switchover::Context::new(
+            mortal_client(&moves.server.operator, &point).await,
+            "a1".to_owned(),
+            Arc::new(mortal_core(&point)),
+            Metrics::new().unwrap(),
+        );
+        let object = moves.api().get("to-a2").await.unwrap();
+        // That it fails is what a dead operator does.
+        let _ = switchover::round(&object, &mortal).await;
+        let has_begun = moves.world.operations.lock().unwrap().running.is_some();
+
+        let how = kube::api::DeleteParams::default();
+        moves.api().delete("to-a2", &how).await.unwrap();
+        let operator = moves.operator("a1").await;
+        for _ in 0..5 {
+            let Some(object) = moves.api().get_opt("to-a2").await.unwrap() else {
+                break;
+            };
+            switchover::round(&object, &operator).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        }
+        let left = moves.api().get_opt("to-a2").await.unwrap();
+        assert!(left.is_none(), "dead at write {at}: {left:?}");
+        let operations = moves.world.operations.lock().unwrap().clone();
+        assert_eq!(operations.running, None, "dead at write {at}");
+        // What had begun was ended; what had not, never begins.
+        assert_eq!(operations.ended.len(), usize::from(has_begun));
+        assert_eq!(moves.leader(), if has_begun { 2 } else { 1 });
+    }
+}
+
 /// Every write of a whole move, to the core and to the API server, is once the last one that the
 /// operator sends, and once the last one that is done.
 #[tokio::test]
@@ -348,6 +387,8 @@ async fn an_operator_that_dies_at_any_write_leaves_a_move_that_ends_the_same() {
             );
             let operations = moves.world.operations.lock().unwrap().clone();
             assert_eq!((operations.running, operations.ended.len()), (None, 1));
+            let object = moves.api().get("to-a2").await.unwrap();
+            assert_eq!(object.metadata.finalizers, None, "dead at write {at}");
             if !point.has_struck() {
                 assert!(at >= 7, "a move has more writes than {at}");
                 break;

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Recorder, Reporter};
@@ -39,6 +40,12 @@ use crate::view::View;
 
 /// The field manager of this controller.
 pub const FIELD_MANAGER: &str = "tricenter-switchover";
+/// Keeps an object that is deleted while its move runs until the move has ended: what stands in the
+/// core's log must not be left without anybody who ends it.
+pub const FINALIZER: &str = "tricenter.dev/move-under-way";
+/// How long a deleted object is kept beyond its deadline when the move's end cannot be learned, in
+/// seconds: a lease that was just renewed, twice.
+const KEPT_BEYOND_DEADLINE_SECONDS: i64 = 2 * (LEASE_MS as i64) / 1_000;
 /// How often a move that waits is looked at.
 const ROUND_EVERY: Duration = Duration::from_secs(1);
 /// Pause after a round that failed.
@@ -85,8 +92,19 @@ impl Context {
 pub async fn round(switchover: &Switchover, context: &Context) -> Result<Action, RoundError> {
     let mut status = switchover.status.clone().unwrap_or_default();
     let is_final = status.phase.is_some_and(SwitchoverPhase::is_final);
-    if is_final || switchover.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
+    let mut is_kept = is_kept(switchover);
+    let deleted_seconds = seconds_since(switchover.metadata.deletion_timestamp.as_ref());
+    if is_final || (deleted_seconds.is_some() && !is_kept) {
+        return release(switchover, context, is_kept).await;
+    }
+    let kept_seconds_max =
+        i64::from(switchover.spec.deadline_seconds) + KEPT_BEYOND_DEADLINE_SECONDS;
+    if deleted_seconds.is_some_and(|seconds| seconds > kept_seconds_max) {
+        tracing::warn!(
+            switchover = switchover.name_any(),
+            "deleted while its move ran, and nobody could be asked how that ended: look at who leads"
+        );
+        return release(switchover, context, is_kept).await;
     }
     let namespace = switchover.namespace().unwrap_or_default();
     let cores: Api<TradingCore> = Api::namespaced(context.client.clone(), &namespace);
@@ -123,8 +141,12 @@ pub async fn round(switchover: &Switchover, context: &Context) -> Result<Action,
             view: &view,
             age_seconds: age_seconds(switchover),
         });
-        if decided.step == Step::Begin && !is_wanted(switchover, context).await? {
-            return Ok(Action::await_change());
+        if decided.step == Step::Begin && operation(&view, &name).is_none() {
+            if !is_wanted(switchover, context).await? {
+                return release(switchover, context, is_kept).await;
+            }
+            keep(switchover, context).await?;
+            is_kept = true;
         }
         let performed = perform(context, &placed, &view, &name, &switchover.spec, &decided).await;
         if let Ok(now) = performed {
@@ -151,11 +173,61 @@ pub async fn round(switchover: &Switchover, context: &Context) -> Result<Action,
             break;
         }
     }
-    Ok(if status.phase.is_some_and(SwitchoverPhase::is_final) {
-        Action::await_change()
-    } else {
-        Action::requeue(ROUND_EVERY)
-    })
+    if status.phase.is_some_and(SwitchoverPhase::is_final) {
+        return release(switchover, context, is_kept).await;
+    }
+    Ok(Action::requeue(ROUND_EVERY))
+}
+
+fn is_kept(switchover: &Switchover) -> bool {
+    switchover.finalizers().iter().any(|it| it == FINALIZER)
+}
+
+/// Keeps the object from now on, should it be deleted.
+async fn keep(switchover: &Switchover, context: &Context) -> Result<(), RoundError> {
+    finalizers(switchover, context, &[FINALIZER])
+        .await
+        .map_err(api("keep the Switchover until its move has ended"))
+}
+
+/// Lets the object go if it is deleted, now or later.
+async fn release(
+    switchover: &Switchover,
+    context: &Context,
+    is_kept: bool,
+) -> Result<Action, RoundError> {
+    if is_kept {
+        match finalizers(switchover, context, &[]).await {
+            // It has gone already, or another of its name has come.
+            Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => {}
+            other => other.map_err(api("let the Switchover go"))?,
+        }
+    }
+    Ok(Action::await_change())
+}
+
+/// Applies the object's own list of finalizers. The uid keeps this from making an object anew.
+async fn finalizers(
+    switchover: &Switchover,
+    context: &Context,
+    list: &[&str],
+) -> Result<(), kube::Error> {
+    let name = switchover.name_any();
+    let namespace = switchover.namespace().unwrap_or_default();
+    let switchovers: Api<Switchover> = Api::namespaced(context.client.clone(), &namespace);
+    let patch = serde_json::json!({
+        "apiVersion": Switchover::api_version(&()),
+        "kind": Switchover::kind(&()),
+        "metadata": {"name": name, "uid": switchover.uid(), "finalizers": list},
+    });
+    switchovers
+        .patch_metadata(
+            &name,
+            &PatchParams::apply(FIELD_MANAGER).force(),
+            &Patch::Apply(&patch),
+        )
+        .await
+        .map(|_| ())
 }
 
 /// What this round has caused: the epoch, and the place in the log. Replicas publish their status some
@@ -244,10 +316,11 @@ fn placed<'a>(
 }
 
 fn age_seconds(switchover: &Switchover) -> i64 {
-    let created = switchover.metadata.creation_timestamp.as_ref();
-    created.map_or(0, |created| {
-        (Timestamp::now().as_second() - created.0.as_second()).max(0)
-    })
+    seconds_since(switchover.metadata.creation_timestamp.as_ref()).unwrap_or(0)
+}
+
+fn seconds_since(time: Option<&Time>) -> Option<i64> {
+    time.map(|time| (Timestamp::now().as_second() - time.0.as_second()).max(0))
 }
 
 /// SHA-256 of what is asked for: the same name with another digest is another request.
