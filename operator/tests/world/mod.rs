@@ -157,6 +157,8 @@ pub fn start(with_gateway_api: bool) -> Server {
     let mut kinds = vec![
         ("tricenter.dev/v1alpha1", "tradingcores"),
         ("tricenter.dev/v1alpha1", "switchovers"),
+        ("tricenter.dev/v1alpha1", "takeovers"),
+        ("tricenter.dev/v1alpha1", "approvals"),
     ];
     if with_gateway_api {
         let manifests = built.envoy_gateway_manifests(&Stop::default()).unwrap();
