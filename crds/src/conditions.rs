@@ -10,7 +10,8 @@
 //! | `EntryReady` | this center's entry takes clients |
 //!
 //! Those are a `TradingCore`'s. A `Switchover` has `Ready` once it has ended well, and
-//! `GapWithinObjective` once a gap was measured.
+//! `GapWithinObjective` once a gap was measured. A `Takeover` has `Ready` once it has ended well,
+//! `RpoZero` once the survivor was asked, and `Approved` once approvals are needed.
 //!
 //! Without data a condition is `Unknown`, never `True`. Two more are there only while they hold, as
 //! the kstatus convention wants it: `Reconciling` (this center's objects are still becoming what the
@@ -38,6 +39,9 @@ pub const STALLED: &str = "Stalled";
 
 /// A planned move's time without service was no longer than its objective.
 pub const GAP_WITHIN_OBJECTIVE: &str = "GapWithinObjective";
+
+/// Enough people have approved, or none need to.
+pub const APPROVED: &str = "Approved";
 
 /// Every type that is always there on a `TradingCore`, in the order in which they are written.
 pub const TYPES: [&str; 6] = [
@@ -103,6 +107,45 @@ pub mod reasons {
     pub const MOVED: &str = "Moved";
     /// A move had begun and did not come to its end.
     pub const NOT_MOVED: &str = "NotMoved";
+    /// A quorum exists: there is nothing to take over.
+    pub const QUORUM_EXISTS: &str = "QuorumExists";
+    /// A quorum may exist: a leader is heard, or a replica is silent that nobody called lost.
+    pub const QUORUM_POSSIBLE: &str = "QuorumPossible";
+    /// A center that was called lost answers.
+    pub const LOST_CENTER_ANSWERS: &str = "LostCenterAnswers";
+    /// The survivor could not be asked what it has.
+    pub const SURVIVOR_SILENT: &str = "SurvivorSilent";
+    /// The replica has no vote, or another one that answers has a newer log.
+    pub const SURVIVOR_NOT_NEWEST: &str = "SurvivorNotNewest";
+    /// Another takeover of the same core runs.
+    pub const OTHER_OPERATION: &str = "OtherOperation";
+    /// The replica belongs to the leader's group already.
+    pub const STILL_A_MEMBER: &str = "StillAMember";
+    /// The object names another center than this cluster's.
+    pub const OTHER_CENTER: &str = "OtherCenter";
+    /// The checks pass, and have not for long enough yet.
+    pub const SILENCE_TOO_SHORT: &str = "SilenceTooShort";
+    /// Fewer people have approved than must.
+    pub const APPROVALS_MISSING: &str = "ApprovalsMissing";
+    /// As many people have approved as must.
+    pub const APPROVALS_GIVEN: &str = "ApprovalsGiven";
+    /// Orders may be lost, and enough people had approved; one of them has taken it back, or its time is
+    /// over.
+    pub const APPROVAL_WITHDRAWN: &str = "ApprovalWithdrawn";
+    /// The log proves that no answered order is lost, so nobody must approve.
+    pub const LOG_PROVES_ZERO: &str = "LogProvesZero";
+    /// Answered orders may be lost.
+    pub const LOSS_POSSIBLE: &str = "LossPossible";
+    /// The takeover is under way.
+    pub const TAKING_OVER: &str = "TakingOver";
+    /// The command on the disk did not do it.
+    pub const COMMAND_FAILED: &str = "CommandFailed";
+    /// It took longer than it may.
+    pub const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
+    /// The group was formed anew and serves.
+    pub const TAKEN_OVER: &str = "TakenOver";
+    /// The replica belongs to the group and votes.
+    pub const REJOINED: &str = "Rejoined";
     /// The gap was measured.
     pub const MEASURED: &str = "Measured";
 }

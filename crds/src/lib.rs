@@ -8,13 +8,22 @@
 //!
 //! API group `tricenter.dev`, version `v1alpha1`. This member depends on no other.
 
+mod approval;
 pub mod conditions;
 mod switchover;
+mod takeover;
 mod trading_core;
 pub mod yaml;
 
+pub use approval::{
+    Approval, ApprovalSpec, ApprovalStatus, RequestKind, RequestReference, request_digest,
+};
 pub use switchover::{
     Check, Leg, Switchover, SwitchoverPhase, SwitchoverSpec, SwitchoverStatus, Verdict,
+};
+pub use takeover::{
+    ApprovalVerdict, DiskResult, JudgedApproval, KnownState, LossBound, Takeover, TakeoverAction,
+    TakeoverPhase, TakeoverSpec, TakeoverStatus, TakeoverStep,
 };
 pub use trading_core::{
     Center, CenterAddresses, CommitPolicy, Condition, ConditionStatus, Entry, Exposure,
@@ -42,8 +51,16 @@ pub struct DefinitionFile {
 pub fn definitions() -> Vec<DefinitionFile> {
     vec![
         DefinitionFile {
+            name: "approvals.tricenter.dev.yaml",
+            definition: Approval::crd(),
+        },
+        DefinitionFile {
             name: "switchovers.tricenter.dev.yaml",
             definition: Switchover::crd(),
+        },
+        DefinitionFile {
+            name: "takeovers.tricenter.dev.yaml",
+            definition: Takeover::crd(),
         },
         DefinitionFile {
             name: "tradingcores.tricenter.dev.yaml",

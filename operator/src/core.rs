@@ -1,4 +1,4 @@
-//! The trading core as the operator speaks to it: five calls of its administration.
+//! The trading core as the operator speaks to it: six calls of its administration.
 //!
 //! A silent replica is an answer ("could not be asked"), never a failure of the operator, and every
 //! call has a short end.
@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use client::admin::{AdminConnection, AdminError};
 use protocol::admin::ReplicaStatus;
+use protocol::admin::change_membership_request::Change;
 use types::{Control, OperationRecord, ReplicaId};
 
 /// How long a question may take, connecting included: it is what a round waits for at most.
@@ -66,6 +67,8 @@ pub trait Core: Send + Sync {
         address: &str,
         record: OperationRecord,
     ) -> Result<u64, CoreError>;
+    /// Asks the leader to change who belongs to the group, by one replica.
+    async fn change_membership(&self, address: &str, change: Change) -> Result<(), CoreError>;
 }
 
 /// The real core, by gRPC.
@@ -192,6 +195,15 @@ impl Core for GrpcCore {
         let control = Control::Operation(record);
         self.control(address, "write down an operation", &control)
             .await
+    }
+
+    async fn change_membership(&self, address: &str, change: Change) -> Result<(), CoreError> {
+        let answer = async {
+            let connection = self.connection(address).await?;
+            connection.change_membership(change).await
+        }
+        .await;
+        self.kept(address, answer).map(|_| ())
     }
 }
 

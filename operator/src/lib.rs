@@ -9,7 +9,8 @@
 //!  replicas ────┘  (reads)     (pure)     (pure)  (writes)  (pure)  (one step)  (pure, then written)
 //! ```
 //!
-//! A second controller runs planned moves of the leader: see [`switchover`].
+//! A second controller runs planned moves of the leader: see [`switchover`]. A third forms the group anew
+//! when no quorum is left: see [`takeover`].
 //!
 //! Trading needs none of this: the replicas elect their leader by themselves. The operator starts
 //! processes, hands leadership back to the primary center when that is safe, and restarts its own
@@ -28,5 +29,6 @@ pub mod plan;
 pub mod reconcile;
 pub mod status;
 pub mod switchover;
+pub mod takeover;
 pub mod validate;
 pub mod view;

@@ -14,7 +14,7 @@ use operator::core::GrpcCore;
 use operator::http::{self, Shown};
 use operator::metrics::Metrics;
 use operator::reconcile::{Context, run};
-use operator::switchover;
+use operator::{switchover, takeover};
 
 /// Makes one center's part of every TradingCore, and reports what it sees.
 #[derive(Debug, Parser)]
@@ -60,6 +60,12 @@ async fn main() -> Result<()> {
         core.clone(),
         metrics.clone(),
     ));
+    let takeovers = Arc::new(takeover::Context::new(
+        client.clone(),
+        arguments.center.clone(),
+        core.clone(),
+        metrics.clone(),
+    ));
     let context = Arc::new(Context::new(
         client,
         arguments.center.clone(),
@@ -90,7 +96,8 @@ async fn main() -> Result<()> {
     let namespace = arguments.namespace.as_deref();
     tokio::join!(
         run(context, namespace, stop.clone()),
-        switchover::run(switchovers, namespace, stop),
+        switchover::run(switchovers, namespace, stop.clone()),
+        takeover::run(takeovers, namespace, stop),
     );
     server.abort();
     tracing::info!("stopped");

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::build::{Kind, Offers};
 use crate::core::Core;
 use crate::names::{self, Component};
+use crate::takeover::hold::held_by;
 use crate::validate::Placement;
 use crate::view::{Answer, View};
 
@@ -23,6 +24,8 @@ pub struct WorkloadFacts {
     pub is_current: bool,
     /// Pods that are ready and, for a Deployment, up to date.
     pub ready: i32,
+    /// Which takeover holds it, by name and uid.
+    pub held_by: Option<(String, String)>,
 }
 
 /// What is known of the replica's pod.
@@ -132,6 +135,7 @@ fn stateful_set_facts(set: &StatefulSet) -> WorkloadFacts {
         ready: status
             .and_then(|status| status.ready_replicas)
             .unwrap_or_default(),
+        held_by: held_by(set),
     }
 }
 
@@ -146,6 +150,7 @@ fn deployment_facts(deployment: &Deployment) -> WorkloadFacts {
         ready: status.map_or(0, |status| {
             count(status.ready_replicas).min(count(status.updated_replicas))
         }),
+        held_by: None,
     }
 }
 

@@ -19,7 +19,7 @@ use crds::{TradingCore, TradingCoreStatus};
 
 use crate::announce::announce;
 use crate::apply::{Applied, ApplyError, Memory, apply};
-use crate::build::{Kind, Offers, build};
+use crate::build::{Kind, Offers, build, hold};
 use crate::core::Core;
 use crate::metrics::Metrics;
 use crate::names::{self, FIELD_MANAGER};
@@ -27,6 +27,7 @@ use crate::observe::{Observed, observe};
 use crate::perform::perform;
 use crate::plan::{Plan, Restart, Situation, Step, plan};
 use crate::status::{self, Notice, Outcome, Report};
+use crate::takeover::hold::is_held;
 use crate::validate::{Placement, Refusal, validate};
 
 /// How often the replicas are asked.
@@ -151,7 +152,12 @@ pub async fn round(core: &TradingCore, context: &Context) -> Result<Action, Roun
             let outcome = if core.spec.paused {
                 Outcome::Paused
             } else {
-                let objects = build(&placed, offers);
+                let mut objects = build(&placed, offers);
+                let held_by = observed.replica.as_ref().and_then(|it| it.held_by.as_ref());
+                let is_held = is_held(&context.client, placed.namespace, held_by).await;
+                if is_held.map_err(api("read the Takeover that holds the replica"))? {
+                    hold(&mut objects);
+                }
                 outcome(
                     apply(&context.client, &context.memory, placed.namespace, &objects).await,
                     &observed,

@@ -10,6 +10,7 @@ use protocol::admin::{ElectionRecord, Role};
 
 use crate::observe::{EntryFacts, Observed, WorkloadFacts};
 use crate::plan::Restart;
+use crate::takeover::check::voters;
 use crate::view::{Leader, View};
 
 /// Something that people should hear of, as an Event of the object.
@@ -373,6 +374,9 @@ fn replicas_in_step(view: &View) -> Finding {
     }
 }
 
+/// With fewer voters the loss of one center stops the rest, or is the loss of all.
+const VOTERS_MIN: usize = 3;
+
 fn rpo_zero(view: &View) -> Finding {
     let type_ = conditions::RPO_ZERO;
     if let Some(finding) = diverged(type_, view) {
@@ -380,6 +384,16 @@ fn rpo_zero(view: &View) -> Finding {
     }
     match view.leader_status() {
         None => no_data(type_, LEADER_SILENT),
+        Some(status) if (1..VOTERS_MIN).contains(&voters(status).len()) => Finding::new(
+            type_,
+            ConditionStatus::False,
+            reasons::VOTER_MISSING,
+            format!(
+                "{} of at least {VOTERS_MIN} replicas have a vote, as after a takeover: bring the others \
+                 back",
+                voters(status).len()
+            ),
+        ),
         Some(status) if status.all_voters_in_step => Finding::new(
             type_,
             ConditionStatus::True,
@@ -596,6 +610,7 @@ mod tests {
             generation: 1,
             is_current: true,
             ready: 1,
+            held_by: None,
         });
         Observed {
             replica: workload.clone(),

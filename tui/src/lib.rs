@@ -8,6 +8,7 @@
 //!
 //! [`model`], [`update`] and [`view`] are pure; [`watch`] and [`terminal`] are the shell.
 
+pub mod forced_move;
 pub mod language;
 pub mod model;
 pub mod planned_move;

@@ -1,5 +1,7 @@
 //! `tricenter`: the terminal UI and its one-shot twin.
 
+mod takeover_command;
+
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -55,6 +57,27 @@ enum Command {
         of: Of,
         #[command(flatten)]
         wanted: Wanted,
+        /// The form of the output
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Forms a core's group anew out of one center's replica, when a site is lost and no quorum is left.
+    /// Two other people must approve what may lose orders. Ends like switchover
+    Takeover {
+        #[command(flatten)]
+        of: Of,
+        #[command(flatten)]
+        wanted: takeover_command::Wanted,
+        /// The form of the output
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Approves a takeover, exactly as it is shown
+    Approve {
+        #[command(flatten)]
+        of: Of,
+        #[command(flatten)]
+        given: takeover_command::Given,
         /// The form of the output
         #[arg(short, long, value_enum, default_value_t = Output::Text)]
         output: Output,
@@ -288,6 +311,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Chaos { arguments } => become_chaos(&arguments),
         Command::Switchover { of, wanted, output } => switchover(&of, &wanted, output).await,
+        Command::Takeover { of, wanted, output } => wanted.run(&of, output).await,
+        Command::Approve { of, given, output } => given.run(&of, output).await,
         Command::History {
             of,
             namespace,

@@ -14,7 +14,7 @@ use crate::validate::Placement;
 const SHARD: u16 = 0;
 
 /// How willingly a center leads: the primary first, then the others of its site, then the rest.
-fn priority(placed: &Placement<'_>, center: &Center) -> u32 {
+pub(crate) fn priority(placed: &Placement<'_>, center: &Center) -> u32 {
     let spec = placed.spec();
     let primary_site = spec
         .centers

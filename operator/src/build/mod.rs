@@ -22,6 +22,7 @@ use crate::names;
 use crate::validate::Placement;
 
 pub use configuration::digest;
+pub(crate) use configuration::priority;
 
 /// The kinds that the operator applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,6 +142,15 @@ pub fn build(placed: &Placement<'_>, offers: Offers) -> Vec<Object> {
     objects.extend(policy::build(placed));
     objects.extend(entry::build(placed, offers));
     objects
+}
+
+/// The same objects with a replica that does not run: a takeover works on its disk.
+pub fn hold(objects: &mut [Object]) {
+    for object in objects {
+        if object.kind == Kind::StatefulSet {
+            object.value["spec"]["replicas"] = json!(0);
+        }
+    }
 }
 
 /// An object of `kind` with our labels and owner; `rest` holds `spec`, `data` and the like.
@@ -321,6 +331,16 @@ mod tests {
             container.command.as_deref(),
             Some(&["/trading-core".to_owned()][..])
         );
+    }
+
+    #[test]
+    fn a_held_replica_has_no_pod_and_all_else_is_as_it_was() {
+        let (mut held, free) = (built("b1"), built("b1"));
+        hold(&mut held);
+        let differing: Vec<_> = held.iter().zip(&free).filter(|(a, b)| a != b).collect();
+        assert_eq!(differing.len(), 1);
+        assert_eq!(differing[0].0.kind, Kind::StatefulSet);
+        assert_eq!(differing[0].0.value["spec"]["replicas"], 0);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use kube::client::{Body, ClientBuilder};
 use operator::core::{Core, CoreError};
+use protocol::admin::change_membership_request::Change;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Poll};
 use tower::{BoxError, Service};
@@ -188,6 +189,11 @@ impl Core for Mortal<GrpcCore> {
         record: OperationRecord,
     ) -> Result<u64, CoreError> {
         self.write(address, self.inner.record_operation(address, record))
+            .await
+    }
+
+    async fn change_membership(&self, address: &str, change: Change) -> Result<(), CoreError> {
+        self.write(address, self.inner.change_membership(address, change))
             .await
     }
 }

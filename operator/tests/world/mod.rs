@@ -21,12 +21,14 @@ pub use kube::{Client, Config, ResourceExt};
 pub use lab_parts::apiserver::ApiServer;
 pub use lab_parts::{Built, CacheDir, Part, Parts, Quiet, Stop};
 pub use protocol::admin::admin_server::{Admin, AdminServer};
+pub use protocol::admin::change_membership_request::Change;
 pub use protocol::admin::{
     self, BoardPhase, ChangeMembershipRequest, ChangeMembershipResponse, ControlRequest,
     ControlResponse, ElectionRecord, Group, Handover, HashPoint, LogChunk, MaintenanceLease,
     PeerProgress, ProtectionState, ReadLogRequest, ReplicaStatus, Role, StatusRequest,
     TransferLeaderRequest, TransferLeaderResponse, WatchStatusRequest, control_request,
 };
+pub use protocol::admin::{CommitPolicy, Member, MemberRole, PolicyName};
 pub use protocol::administration::read_control;
 pub use serde_json::{Value, json};
 pub use tokio::net::TcpListener;
@@ -119,6 +121,48 @@ pub async fn until_served(client: &Client, group_version: &str, plural: &str) {
         .unwrap_or_else(|_| panic!("{plural} of {group_version} never came"));
 }
 
+/// A policy is enforced a while after it was applied; until then everybody is let in.
+pub async fn until_enforced(client: &Client) {
+    let forged = [
+        json!({
+            "apiVersion": "tricenter.dev/v1alpha1", "kind": "Approval",
+            "metadata": {"name": "forged", "namespace": "default"},
+            "spec": {
+                "request": {"kind": "Takeover", "name": "none", "uid": "none"},
+                "digest": "0".repeat(64), "approver": "nobody", "reason": "a probe",
+            },
+        }),
+        json!({
+            "apiVersion": "tricenter.dev/v1alpha1", "kind": "Takeover",
+            "metadata": {"name": "forged", "namespace": "default"},
+            "spec": {
+                "core": "core", "center": "b1", "lost": ["a1"], "requestedBy": "nobody",
+                "reason": "a probe",
+            },
+        }),
+    ];
+    let probe = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    for object in forged {
+        let kind = object["kind"].as_str().unwrap().to_owned();
+        let of = GroupVersionKind::gvk("tricenter.dev", "v1alpha1", &kind);
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(client.clone(), "default", &ApiResource::from_gvk(&of));
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        let enforced = async {
+            while api.create(&probe, &object).await.is_ok() {
+                // Enforcement cannot be watched.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), enforced)
+            .await
+            .unwrap_or_else(|_| panic!("the policy for {kind} is not enforced"));
+    }
+}
+
 pub fn built() -> Built {
     Parts::open(CacheDir::from_environment().unwrap())
         .unwrap()
@@ -157,6 +201,8 @@ pub fn start(with_gateway_api: bool) -> Server {
     let mut kinds = vec![
         ("tricenter.dev/v1alpha1", "tradingcores"),
         ("tricenter.dev/v1alpha1", "switchovers"),
+        ("tricenter.dev/v1alpha1", "takeovers"),
+        ("tricenter.dev/v1alpha1", "approvals"),
     ];
     if with_gateway_api {
         let manifests = built.envoy_gateway_manifests(&Stop::default()).unwrap();
@@ -187,6 +233,7 @@ pub fn start(with_gateway_api: bool) -> Server {
         for (group_version, plural) in kinds {
             until_served(&client, group_version, plural).await;
         }
+        until_enforced(&client).await;
     });
     Server { server, operator }
 }
@@ -284,9 +331,28 @@ impl Admin for Replica {
 
     async fn change_membership(
         &self,
-        _: Request<ChangeMembershipRequest>,
+        request: Request<ChangeMembershipRequest>,
     ) -> Result<Response<ChangeMembershipResponse>, Status> {
-        Err(Status::unimplemented("change_membership"))
+        let mut statuses = self.group.lock().unwrap();
+        let group = statuses[self.position].group.as_mut().unwrap();
+        match request.into_inner().change {
+            Some(Change::AddLearner(member)) => {
+                if group.members.iter().any(|it| it.replica == member.replica) {
+                    return Err(Status::failed_precondition("it is a member"));
+                }
+                group.members.push(Member {
+                    role: MemberRole::Learner.into(),
+                    ..member
+                });
+            }
+            Some(Change::Promote(replica)) => {
+                let members = &mut group.members;
+                let member = members.iter_mut().find(|it| it.replica == replica);
+                member.unwrap().set_role(MemberRole::Voter);
+            }
+            _ => return Err(Status::unimplemented("not asked by the operator")),
+        }
+        Ok(Response::new(ChangeMembershipResponse::default()))
     }
 
     async fn control(

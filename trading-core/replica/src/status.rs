@@ -97,6 +97,8 @@ pub struct Status {
     pub operations: Operations,
     /// The phase of each board.
     pub phases: Vec<(Board, Phase)>,
+    /// The leader's clock in the last batch applied; 0 before the first.
+    pub last_batch_at: UnixMicros,
     /// What became of its snapshots.
     pub snapshots: SnapshotStatus,
     /// The last time that it handed leadership over.
@@ -135,6 +137,7 @@ impl Replica {
             phases: (Board::ALL.iter())
                 .map(|board| (*board, self.state.phase_of(*board)))
                 .collect(),
+            last_batch_at: self.state.last_entry().leader_time,
             snapshots: self.snapshots.status(),
             handover: self.handover.last,
             now,

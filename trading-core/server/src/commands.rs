@@ -5,9 +5,10 @@ use clap::Subcommand;
 use serde::Serialize;
 use server::clock::now;
 use server::config::ReplicaConfig;
+use server::takeover::form::{Approved, form};
 use server::takeover::plan::{Plan, plan};
-use server::takeover::{apply, rejoin, salvage, survey};
-use std::path::PathBuf;
+use server::takeover::{apply, come_back, rejoin, salvage, survey};
+use std::path::{Path, PathBuf};
 
 /// One step of a forced takeover. Each prints one JSON object.
 #[derive(Subcommand)]
@@ -39,6 +40,39 @@ pub enum Takeover {
         /// The replica's configuration, JSON
         #[arg(long)]
         config: PathBuf,
+    },
+    /// `plan` and `apply` in one for an operator that has had it approved; may be run again
+    Form {
+        /// The survivor's configuration, JSON
+        #[arg(long)]
+        config: PathBuf,
+        /// The generation to be formed, as it was approved
+        #[arg(long)]
+        generation: u64,
+        /// A replica that counts as lost, as it was approved; again for each
+        #[arg(long = "lost", required = true)]
+        lost: Vec<u64>,
+        /// The log must reach to here
+        #[arg(long)]
+        last_index_min: u64,
+        /// Forms nothing from this time on, microseconds since 1970
+        #[arg(long)]
+        not_after_us: Option<u64>,
+        /// Where the answer is written too
+        #[arg(long)]
+        result: Option<PathBuf>,
+    },
+    /// `salvage` and `rejoin` in one, against the running leader, for an operator; may be run again
+    ComeBack {
+        /// The replica's configuration, JSON
+        #[arg(long)]
+        config: PathBuf,
+        /// The leader of the group that was formed, `host:port` of its administration
+        #[arg(long)]
+        leader: String,
+        /// Where the answer is written too
+        #[arg(long)]
+        result: Option<PathBuf>,
     },
 }
 
@@ -73,15 +107,39 @@ pub fn takeover(step: Takeover) -> Result<()> {
             let folder = &config.data_directory;
             print(&rejoin::rejoin(folder, config.journal_options(), now().0)?)
         }
+        Takeover::Form {
+            config,
+            generation,
+            lost,
+            last_index_min,
+            not_after_us,
+            result,
+        } => {
+            let (config, _) = ReplicaConfig::read(&config)?;
+            let approved = Approved {
+                generation,
+                lost,
+                last_index_min,
+                not_after_us,
+            };
+            let formed = runtime()?.block_on(form(&config, &approved, now().0))?;
+            tell(&formed, result.as_deref())
+        }
+        Takeover::ComeBack {
+            config,
+            leader,
+            result,
+        } => {
+            let (config, _) = ReplicaConfig::read(&config)?;
+            let done = come_back::come_back(&config, &leader, now().0);
+            tell(&runtime()?.block_on(done)?, result.as_deref())
+        }
     }
 }
 
 impl Survivors {
     fn plan(&self) -> Result<(Plan, Vec<ReplicaConfig>)> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("failed to make the runtime")?;
+        let runtime = runtime()?;
         let read = self.configs.iter().map(|path| ReplicaConfig::read(path));
         let read: Result<Vec<_>, _> = read.collect();
         let configs: Vec<ReplicaConfig> = read?.into_iter().map(|(config, _)| config).collect();
@@ -107,6 +165,22 @@ impl Survivors {
         let plan = plan(&cluster, shard, found).context("nothing survived that could be a base")?;
         Ok((plan, configs))
     }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to make the runtime")
+}
+
+/// Prints it, and writes it where a kubelet looks for it.
+fn tell(what: &impl Serialize, result: Option<&Path>) -> Result<()> {
+    if let Some(path) = result {
+        std::fs::write(path, serde_json::to_vec(what)?)
+            .with_context(|| format!("failed to write {}", path.display()))?;
+    }
+    print(what)
 }
 
 fn print(what: &impl Serialize) -> Result<()> {

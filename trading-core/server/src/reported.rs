@@ -75,6 +75,7 @@ pub(crate) fn status(identity: &Identity, shown: &Published) -> ReplicaStatus {
         phases: (status.phases.iter())
             .map(|(board, phase)| administration::board_phase(*board, *phase))
             .collect(),
+        last_batch_at_us: status.last_batch_at.0,
         snapshots: Some(wire::Snapshots {
             verified_index: status.snapshots.verified_index.0,
             verified: status.snapshots.verified,

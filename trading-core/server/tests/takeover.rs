@@ -151,3 +151,62 @@ async fn a_site_that_still_runs_when_it_is_heard_again_ends_and_its_answers_are_
     assert_eq!(requests[0]["answered"], true, "{found:#}");
     assert!(requests[0]["request"].to_string().contains("ONLY-THERE"));
 }
+
+fn form(group: &Group, generation: &str) -> Vec<String> {
+    let config = config(group, 3);
+    ["form", "--config", &config, "--generation", generation]
+        .into_iter()
+        .chain(["--lost", "1", "--lost", "2", "--last-index-min", "1"])
+        .map(str::to_owned)
+        .collect()
+}
+
+/// As an operator does it: each command twice, for it may have died after the first.
+#[tokio::test]
+async fn an_operator_forms_the_group_and_brings_a_replica_back_with_commands_that_may_come_twice() {
+    let (mut group, _) = prepared().await;
+    group.wait_for_equal_states().await;
+    group.kill(3);
+    let old = group.leader().await;
+    group.log_on_and_order(old, 7, "ONLY-THERE").await;
+    group.kill(1);
+    group.kill(2);
+    let result = group.folder.path().join("result.json");
+    let mut arguments = form(&group, "2");
+    arguments.extend(["--result".to_owned(), result.to_str().unwrap().to_owned()]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let first = answer(&arguments);
+    assert_eq!(
+        (&first["generation"], &first["already"]),
+        (&2.into(), &false.into())
+    );
+    let written: Value = serde_json::from_slice(&std::fs::read(&result).unwrap()).unwrap();
+    assert_eq!(written, first);
+    let again = answer(&arguments);
+    assert_eq!(again["already"], true);
+    assert_eq!(again["formed_at_index"], first["formed_at_index"]);
+    let later = form(&group, "4");
+    let later: Vec<&str> = later.iter().map(String::as_str).collect();
+    assert!(refusal(&later).contains("generation 3 would be formed, and 4 was approved"));
+
+    group.start_replica(3);
+    assert_eq!(group.leader().await, 3);
+    open_account(&group, 3, 42).await;
+    let leader = format!("127.0.0.1:{}", group.ports[2][1]);
+    let returned = config(&group, old);
+    let arguments = ["come-back", "--config", &returned, "--leader", &leader];
+    let first = answer(&arguments);
+    assert_eq!(first["requests"], 1, "{first:#}");
+    let listed = Path::new(first["listed_in"].as_str().unwrap()).join("requests.json");
+    assert!(
+        std::fs::read_to_string(listed)
+            .unwrap()
+            .contains("ONLY-THERE")
+    );
+    assert!(Path::new(first["kept_in"].as_str().unwrap()).is_dir());
+    let again = answer(&arguments);
+    assert_eq!(
+        (&again["requests"], &again["already"]),
+        (&1.into(), &true.into())
+    );
+}

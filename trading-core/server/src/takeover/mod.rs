@@ -8,6 +8,9 @@
 //!   salvage ► orders that only the lost site had       rejoin ─► its files kept aside, empty, joins
 //! ```
 //!
+//! `form` and `come-back` are `apply` and `rejoin` for an operator: they take what was approved, may be
+//! run again at any time, and tell what came of it in a file too.
+//!
 //! The commands work on data directories; nothing else needs to be alive. What decides is a pure
 //! function of what was found ([`plan::plan`]); each answer is one JSON object.
 //!
@@ -16,6 +19,8 @@
 //! takeover must have made sure that it is down or that no client reaches it.
 
 pub mod apply;
+pub mod come_back;
+pub mod form;
 pub mod plan;
 pub mod rejoin;
 pub mod salvage;

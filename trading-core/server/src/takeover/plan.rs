@@ -162,11 +162,11 @@ fn digest(plan: &Plan) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::takeover::survey::Voter;
 
-    fn survivor(replica: u64, last_index: u64) -> Survivor {
+    pub(in crate::takeover) fn survivor(replica: u64, last_index: u64) -> Survivor {
         let voter = |replica: u64, site: &str| Voter {
             replica,
             site: site.into(),

@@ -1,7 +1,7 @@
 //! The orders that only a lost replica has: what its clients may have been told, and the new group
 //! does not know.
 
-use super::survey::{epoch_at, look_into, micros};
+use super::survey::{epoch_at, look_into, micros, replay};
 use anyhow::Result;
 use journal::Inspected;
 use replica::Replayed;
@@ -49,7 +49,18 @@ pub struct Request {
 /// When one of them cannot be read.
 pub fn salvage(lost: &Path, survivor: &Path) -> Result<Salvage> {
     let (lost, survivor) = (look_into(lost)?, look_into(survivor)?);
-    let fork = fork(&lost, &survivor);
+    let group = replay(&survivor)?.state.group().clone();
+    let is_later = group.generation > replay(&lost)?.state.group().generation;
+    of(&lost, &survivor, is_later.then_some(group.formed_at))
+}
+
+/// Compares two logs. `formed_at` is where a later group than the lost replica's was formed: what the
+/// lost one has from there on is its own, whatever the survivor still keeps entry by entry.
+///
+/// # Errors
+/// When the lost log cannot be replayed.
+pub fn of(lost: &Inspected, survivor: &Inspected, formed_at: Option<LogIndex>) -> Result<Salvage> {
+    let fork = fork(lost, survivor, formed_at);
     let commit = lost.hard_state.commit;
     let mut found = Salvage {
         fork_index: fork.map_or(0, |index| index.0),
@@ -92,10 +103,11 @@ pub fn salvage(lost: &Path, survivor: &Path) -> Result<Salvage> {
 }
 
 /// The first entry of the lost log that is not the survivor's.
-fn fork(lost: &Inspected, survivor: &Inspected) -> Option<LogIndex> {
+fn fork(lost: &Inspected, survivor: &Inspected, formed_at: Option<LogIndex>) -> Option<LogIndex> {
     let known = survivor.snapshot.as_ref().map_or(0, |s| s.index.0);
     let first_kept = survivor.entries.first().map(|entry| entry.index);
     let differs = |entry: &&journal::LogEntry| match epoch_at(survivor, entry.index) {
+        _ if formed_at.is_some_and(|formed_at| entry.index >= formed_at) => true,
         Some(epoch) => epoch != entry.epoch,
         // Before what the survivor still has entry by entry, its snapshot speaks: both have it.
         None => first_kept.is_none_or(|first| entry.index >= first) && entry.index.0 > known,
@@ -124,8 +136,32 @@ mod tests {
     #[test]
     fn the_fork_is_where_the_epochs_part_or_the_survivor_ends() {
         let survivor = log(&[1, 1, 2, 9]);
-        assert_eq!(fork(&log(&[1, 1, 2]), &survivor), None);
-        assert_eq!(fork(&log(&[1, 1, 2, 2, 3]), &survivor), Some(LogIndex(4)));
-        assert_eq!(fork(&log(&[1, 1, 2, 9, 9]), &survivor), Some(LogIndex(5)));
+        assert_eq!(fork(&log(&[1, 1, 2]), &survivor, None), None);
+        assert_eq!(
+            fork(&log(&[1, 1, 2, 2, 3]), &survivor, None),
+            Some(LogIndex(4))
+        );
+        assert_eq!(
+            fork(&log(&[1, 1, 2, 9, 9]), &survivor, None),
+            Some(LogIndex(5))
+        );
+    }
+
+    /// Once the survivor had traded on past a snapshot, the orders that only the lost site had were
+    /// taken for known.
+    #[test]
+    fn a_tail_that_lies_below_the_survivors_snapshot_is_still_the_lost_replicas_own() {
+        let survivor = Inspected {
+            snapshot: Some(journal::SavedSnapshot {
+                index: LogIndex(900),
+                epoch: Epoch(1_000_000),
+                state: Vec::new(),
+            }),
+            ..Inspected::default()
+        };
+        let lost = log(&[1, 1, 2, 2, 3]);
+        let formed_at = Some(LogIndex(4));
+        assert_eq!(fork(&lost, &survivor, formed_at), formed_at);
+        assert_eq!(fork(&lost, &survivor, None), None, "both have it");
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::config::ReplicaConfig;
 use anyhow::{Context, Result, bail};
-use journal::{Inspected, inspect};
+use journal::{Inspected, LogEntry, SavedSnapshot, inspect};
 use protocol::admin::admin_client::AdminClient;
-use protocol::admin::{ReplicaStatus, StatusRequest};
+use protocol::admin::{ReadLogRequest, ReplicaStatus, StatusRequest, log_chunk};
 use replica::{Group, ProtectionLevel, Replayed};
 use serde::Serialize;
 use std::path::Path;
@@ -14,6 +14,10 @@ use tonic::transport::Channel;
 use types::{CommitPolicy, Epoch, LogIndex, MemberDuty, MemberRole, UnixMicros};
 
 const ASK_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest pause of a log that is read.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// A snapshot comes in one message.
+const MESSAGE_BYTES_MAX: usize = 1 << 30;
 
 /// A voter as the survivor's log names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -131,6 +135,66 @@ pub async fn of_process(address: &str) -> Result<Survivor> {
             })
             .collect(),
     })
+}
+
+/// The group that a running process leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LedGroup {
+    /// How often it has been formed.
+    pub generation: u64,
+    /// The entry that began this generation.
+    pub formed_at: LogIndex,
+}
+
+/// Asks the leader at `host:port` for its group.
+///
+/// # Errors
+/// When it does not answer or does not serve.
+pub async fn group_of(address: &str) -> Result<LedGroup> {
+    let status = ask(address).await?;
+    if !status.serving {
+        bail!("{address} does not lead: give the leader's address");
+    }
+    let group = status.group.unwrap_or_default();
+    Ok(LedGroup {
+        generation: group.generation,
+        formed_at: LogIndex(group.formed_at_index),
+    })
+}
+
+/// The indexes and epochs of a running process's log from `from` on, without what is in the entries.
+///
+/// # Errors
+/// When the log breaks off, or pauses for longer than 10 s.
+pub async fn log_of_process(address: &str, from: u64) -> Result<Inspected> {
+    let channel = Channel::from_shared(format!("http://{address}"))?;
+    let channel = timeout(ASK_TIMEOUT, channel.connect()).await;
+    let channel = channel.with_context(|| format!("{address} does not answer within 1 s"))??;
+    let mut admin = AdminClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let asked = admin.read_log(ReadLogRequest { from_index: from });
+    let stream = timeout(READ_TIMEOUT, asked).await;
+    let mut stream = stream.context("the log does not begin")??.into_inner();
+    let mut found = Inspected::default();
+    loop {
+        let next = timeout(READ_TIMEOUT, stream.message()).await;
+        let chunk = next.with_context(|| format!("the log of {address} pauses"))??;
+        match chunk.and_then(|chunk| chunk.body) {
+            None => bail!("the log of {address} was cut short"),
+            Some(log_chunk::Body::End(_)) => return Ok(found),
+            Some(log_chunk::Body::Snapshot(snapshot)) => {
+                found.snapshot = Some(SavedSnapshot {
+                    index: LogIndex(snapshot.index),
+                    epoch: Epoch(snapshot.epoch),
+                    state: Vec::new(),
+                });
+            }
+            Some(log_chunk::Body::Entry(entry)) => found.entries.push(LogEntry {
+                index: LogIndex(entry.index),
+                epoch: Epoch(entry.epoch),
+                data: Vec::new(),
+            }),
+        }
+    }
 }
 
 async fn ask(address: &str) -> Result<ReplicaStatus> {
