@@ -471,6 +471,13 @@ impl<B: MarketBook> Shard<B> {
         self.listing(self.listing_row(symbol)?).last
     }
 
+    /// The last price of the trading day before, as a day's end or a control record told it; `None`
+    /// where neither has.
+    #[must_use]
+    pub fn previous_close(&self, symbol: SymbolId) -> Option<Price> {
+        self.listing(self.listing_row(symbol)?).previous_close
+    }
+
     /// A symbol's book.
     #[must_use]
     pub fn book(&self, symbol: SymbolId) -> Option<&B> {

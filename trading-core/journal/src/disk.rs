@@ -53,6 +53,17 @@ pub trait Disk: Debug + Send + Sync {
     /// What the operating system says.
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
 
+    /// Reads at most `bytes_max` bytes of a file from `offset` on; fewer at its end.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn read_at(&self, name: &str, offset: u64, bytes_max: usize) -> io::Result<Vec<u8>> {
+        let whole = self.read(name)?;
+        let begin = usize::try_from(offset).map_or(whole.len(), |begin| begin.min(whole.len()));
+        let end = whole.len().min(begin.saturating_add(bytes_max));
+        Ok(whole[begin..end].to_vec())
+    }
+
     /// Gives a file another name, in the place of what had it.
     ///
     /// # Errors
@@ -157,6 +168,16 @@ impl Disk for FolderDisk {
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         fs::read(self.path(name))
+    }
+
+    fn read_at(&self, name: &str, offset: u64, bytes_max: usize) -> io::Result<Vec<u8>> {
+        let file = File::open(self.path(name))?;
+        // A length that a torn record claims must not be reserved.
+        let left = file.metadata()?.len().saturating_sub(offset);
+        let wanted = bytes_max.min(usize::try_from(left).unwrap_or(usize::MAX));
+        let mut bytes = vec![0; wanted];
+        file.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -152,14 +152,23 @@ pub fn example_record() -> Vec<u8> {
     bytes
 }
 
+/// Bytes that the record takes whose header this is, as the header says.
+pub(crate) fn encoded_bytes(header: &[u8]) -> usize {
+    HEADER_BYTES + payload_bytes(header).next_multiple_of(ALIGNMENT)
+}
+
+fn payload_bytes(header: &[u8]) -> usize {
+    let mut length = [0; 4];
+    length.copy_from_slice(&header[..4]);
+    u32::from_le_bytes(length) as usize
+}
+
 fn decode_record(bytes: &[u8]) -> Result<Placed, &'static str> {
     if bytes.len() < HEADER_BYTES {
         return Err("less than a record's header is left");
     }
-    let mut length = [0; 4];
-    length.copy_from_slice(&bytes[..4]);
-    let payload_bytes = u32::from_le_bytes(length) as usize;
-    let encoded_bytes = HEADER_BYTES + payload_bytes.next_multiple_of(ALIGNMENT);
+    let payload_bytes = payload_bytes(bytes);
+    let encoded_bytes = encoded_bytes(bytes);
     if encoded_bytes > bytes.len() {
         return Err("a record's length reaches past the segment's end");
     }

@@ -31,12 +31,14 @@ mod format;
 mod journal;
 mod reader;
 mod snapshot;
+mod tail;
 
 pub use disk::{Aside, Disk, DiskFile, FolderDisk, Job, Lock};
 pub use error::JournalError;
 pub use journal::{Journal, Options, Recovered, Sync};
 pub use reader::{CommittedLog, Inspected, inspect, read_committed, read_committed_on};
 pub use snapshot::{SavedSnapshot, SnapshotWriter};
+pub use tail::{Tail, TailFrom};
 
 #[doc(hidden)]
 pub use format::{example_record, reads_what_it_writes};

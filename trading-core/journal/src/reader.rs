@@ -134,7 +134,10 @@ pub fn inspect(folder: &Path) -> Result<Inspected, JournalError> {
     Ok(found)
 }
 
-fn oldest_usable(disk: &dyn Disk, first: LogIndex) -> Result<Option<SavedSnapshot>, JournalError> {
+pub(crate) fn oldest_usable(
+    disk: &dyn Disk,
+    first: LogIndex,
+) -> Result<Option<SavedSnapshot>, JournalError> {
     for index in files::snapshots(disk)? {
         if index + 1 >= first.0
             && let Ok(snapshot) = snapshot::read(disk, &files::snapshot_name(index))
@@ -147,7 +150,7 @@ fn oldest_usable(disk: &dyn Disk, first: LogIndex) -> Result<Option<SavedSnapsho
 
 /// The segments in which committed entries from `from` on stand: a segment that begins with an entry
 /// no later holds, with those behind it, all that was not written again since.
-fn segments_from(disk: &dyn Disk, from: LogIndex) -> Result<Vec<u64>, JournalError> {
+pub(crate) fn segments_from(disk: &dyn Disk, from: LogIndex) -> Result<Vec<u64>, JournalError> {
     let mut segments = files::segments(disk)?;
     let mut number = segments.len();
     while number > 1 {
@@ -237,7 +240,7 @@ impl CommittedLog {
     }
 }
 
-fn changed(path: PathBuf, offset: usize) -> JournalError {
+pub(crate) fn changed(path: PathBuf, offset: usize) -> JournalError {
     JournalError::Damaged {
         path,
         offset: offset as u64,

@@ -22,6 +22,6 @@ pub use files::{FileError, FileSummary, decode_file, generate_file, replay_file}
 pub use impaired::{ImpairedError, ImpairedSender};
 pub use metrics::{FeedProbes, Metrics};
 pub use multicast::{Groups, Interface, MulticastError, check_multicast, receiver, sender};
-pub use publish::{PublishEnd, PublishOptions, publish};
+pub use publish::{Lines, PublishEnd, PublishOptions, publish};
 pub use receive::{Observed, ReceiveEnd, ReceiveOptions, receive};
 pub use synthetic::SyntheticMarket;

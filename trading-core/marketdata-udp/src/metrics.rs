@@ -24,7 +24,7 @@ pub struct Metrics {
 }
 
 /// Name, help and value of each counter.
-fn counted(receiver: &Receiver, tracker: TrackerCounts) -> [(&'static str, &'static str, u64); 15] {
+fn counted(receiver: &Receiver, tracker: TrackerCounts) -> [(&'static str, &'static str, u64); 16] {
     let counts = receiver.counts();
     let (a, b) = (Line::A as usize, Line::B as usize);
     [
@@ -77,6 +77,11 @@ fn counted(receiver: &Receiver, tracker: TrackerCounts) -> [(&'static str, &'sta
             "trades_lost_total",
             "Trades lost in gaps.",
             counts.trades_lost,
+        ),
+        (
+            "trades_repeated_total",
+            "Trades that an earlier stream had told.",
+            counts.trades_repeated,
         ),
         (
             "recoveries_total",

@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::multicast::{Groups, Interface, MulticastError, sender};
 use marketdata::level2::{
-    Group, PublishError, Publisher, PublisherCounts, PublisherSettings, Stream,
+    Datagram, Group, PublishError, Publisher, PublisherCounts, PublisherSettings, Stream,
 };
 use marketdata::{MarketEvent, MarketSource};
 use std::time::Duration;
@@ -36,17 +36,23 @@ pub enum PublishEnd {
     Publisher(#[from] PublishError),
 }
 
-struct Lines {
+/// The sockets of one channel: each group on two lines.
+#[derive(Debug)]
+pub struct Lines {
     incremental: [UdpSocket; 2],
     snapshot: [UdpSocket; 2],
     unsent: u64,
 }
 
 impl Lines {
-    fn open(options: &PublishOptions) -> Result<Self, MulticastError> {
-        let open = |group| sender(group, options.interface);
-        let [incremental_a, incremental_b] = options.groups.incremental;
-        let [snapshot_a, snapshot_b] = options.groups.snapshot;
+    /// Opens them.
+    ///
+    /// # Errors
+    /// [`MulticastError`] with the group.
+    pub fn open(groups: Groups, interface: Interface) -> Result<Self, MulticastError> {
+        let open = |group| sender(group, interface);
+        let [incremental_a, incremental_b] = groups.incremental;
+        let [snapshot_a, snapshot_b] = groups.snapshot;
         Ok(Self {
             incremental: [open(incremental_a)?, open(incremental_b)?],
             snapshot: [open(snapshot_a)?, open(snapshot_b)?],
@@ -54,15 +60,22 @@ impl Lines {
         })
     }
 
-    async fn send(&mut self, group: Group, bytes: &[u8]) {
-        let lines = match group {
+    /// Sends a packet on both lines of its group.
+    pub async fn send(&mut self, datagram: &Datagram) {
+        let lines = match datagram.group {
             Group::Incremental => &self.incremental,
             Group::Snapshot => &self.snapshot,
         };
         for line in lines {
             // A packet that cannot be sent is lost like any other: receivers recover. It is counted.
-            self.unsent += u64::from(line.send(bytes).await.is_err());
+            self.unsent += u64::from(line.send(&datagram.bytes).await.is_err());
         }
+    }
+
+    /// Packets that the system did not take, each line's for itself.
+    #[must_use]
+    pub fn unsent(&self) -> u64 {
+        self.unsent
     }
 }
 
@@ -76,7 +89,7 @@ pub async fn publish(
     stop: CancellationToken,
 ) -> Result<(PublisherCounts, u64), PublishEnd> {
     let clock = Clock::start();
-    let mut lines = Lines::open(&options)?;
+    let mut lines = Lines::open(options.groups, options.interface)?;
     let stream = |epoch| Stream {
         epoch,
         started: Clock::wall(),
@@ -87,7 +100,7 @@ pub async fn publish(
     let (mut events, mut datagrams) = (Vec::<MarketEvent>::new(), Vec::new());
     loop {
         tokio::select! {
-            () = stop.cancelled() => return Ok((publisher.counts(), lines.unsent)),
+            () = stop.cancelled() => return Ok((publisher.counts(), lines.unsent())),
             _ = polls.tick() => {}
         }
         if source.epoch() != publisher.stream().epoch {
@@ -108,7 +121,7 @@ pub async fn publish(
         events.drain(..taken);
         publisher.poll(clock.now(), Clock::wall(), &mut datagrams);
         for datagram in datagrams.drain(..) {
-            lines.send(datagram.group, &datagram.bytes).await;
+            lines.send(&datagram).await;
         }
     }
 }

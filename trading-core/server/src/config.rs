@@ -1,5 +1,6 @@
 //! A replica's configuration file.
 
+use crate::market_data::MarketDataConfig;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -42,6 +43,9 @@ pub struct ReplicaConfig {
     /// This replica joins a group that is there: on an empty disk it waits to be added.
     #[serde(default)]
     pub join: bool,
+    /// Where the leader publishes the market; nowhere when left out.
+    #[serde(default)]
+    pub market_data: Option<MarketDataConfig>,
 }
 
 /// Where a replica listens.
@@ -288,7 +292,7 @@ impl ReplicaConfig {
                             replication and orders inside a network of your own";
             return refuse("tls", "set".into(), accepted);
         }
-        Ok(())
+        self.market_data.map_or(Ok(()), |it| it.validate())
     }
 
     fn validate_timing(&self) -> Result<(), ConfigError> {
@@ -467,6 +471,43 @@ mod tests {
             *changed.pointer_mut(pointer).unwrap() = value;
             let error = check(&changed).unwrap_err();
             assert!(error.starts_with(field), "{error}");
+            assert!(error.contains("is not accepted: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn market_data_that_cannot_be_is_refused_by_its_field() {
+        let groups = |last: u8| [1, 2].map(|line| format!("239.192.77.{}:31001", last + line));
+        let mut documented = example();
+        documented["market_data"] = serde_json::json!({
+            "incremental": groups(0), "snapshot": groups(2), "interface": "127.0.0.1",
+            "update_interval_ms": 100,
+        });
+        check(&documented).unwrap();
+        for (field, value, named) in [
+            ("depth", serde_json::json!(26), "market_data.depth 26"),
+            ("ttl", serde_json::json!(2), "market_data.ttl 2"),
+            ("channel", serde_json::json!(0), "market_data.channel 0"),
+            (
+                "update_interval_ms",
+                serde_json::json!(99),
+                "market_data.update_interval_ms 99",
+            ),
+            (
+                "snapshot",
+                serde_json::json!(groups(0)),
+                "market_data.snapshot[0] 239.192.77.1:31001",
+            ),
+            (
+                "incremental",
+                serde_json::json!(["239.192.77.1:31001", "10.0.0.1:31001"]),
+                "market_data.incremental[1] 10.0.0.1:31001",
+            ),
+        ] {
+            let mut changed = documented.clone();
+            changed["market_data"][field] = value;
+            let error = check(&changed).unwrap_err();
+            assert!(error.starts_with(named), "{error}");
             assert!(error.contains("is not accepted: "), "{error}");
         }
     }

@@ -27,6 +27,8 @@ use replica::{
 };
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
@@ -140,6 +142,8 @@ pub struct Core {
     snapshot_took: Duration,
     published_at: Instant,
     published: watch::Sender<Published>,
+    /// The last entry applied, for who reads the log beside the core.
+    applied: Arc<AtomicU64>,
 }
 
 /// What the replica's turn touches: sockets, clients, clock, and the snapshot thread.
@@ -204,7 +208,14 @@ impl Core {
             snapshot_took: Duration::ZERO,
             published_at: Instant::now(),
             published,
+            applied: Arc::default(),
         })
+    }
+
+    /// The index of the last entry applied, brought up to date each turn.
+    #[must_use]
+    pub fn applied(&self) -> Arc<AtomicU64> {
+        self.applied.clone()
     }
 
     /// Runs until the inputs end.
@@ -375,13 +386,15 @@ impl Core {
         }
         self.is_outside_calendar = outside.is_some();
         let replica = self.driver.replica();
+        let applied = replica.applied_index().0;
+        self.applied.store(applied, Ordering::Release);
         if replica.group_changed_at() != self.group_changed_at {
             self.group_changed_at = replica.group_changed_at();
             let group = replica.state().group();
             self.outside.transport.belong_to(replica.generation());
             self.outside.transport.reach(&group.members);
         }
-        self.caught_up |= replica.applied_index().0 >= self.commit_at_start;
+        self.caught_up |= applied >= self.commit_at_start;
         let due = self.published_at.elapsed() >= PUBLISH_INTERVAL;
         let changed = {
             let shown = self.published.borrow();

@@ -7,6 +7,7 @@
 //!  TCP 7001 ──► transport ─inputs─────►│ one Replica        │──► transport ─► peers
 //!                                      └─────────┬──────────┘──► routes ─► sessions' streams
 //!  HTTP 9100 ─► metrics, health ◄──── status ────┘
+//!                    journal on disk ─► market_data (own thread) ─► UDP multicast
 //! ```
 //!
 //! The core thread owns the replica and the journal and never waits for a socket: what it sends goes
@@ -19,6 +20,7 @@ pub mod config;
 pub mod core;
 pub mod door;
 mod group_metrics;
+pub mod market_data;
 pub mod metrics;
 pub mod orders;
 mod reported;

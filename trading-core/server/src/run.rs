@@ -5,6 +5,7 @@ use crate::clock::now;
 use crate::config::ReplicaConfig;
 use crate::core::{Core, INPUTS_MAX, Input, Published, Receivers, SUBMISSIONS_MAX};
 use crate::door;
+use crate::market_data::{self, FeedMeters};
 use crate::metrics;
 use crate::orders::Orders;
 use crate::takeover;
@@ -69,11 +70,18 @@ pub async fn replica(config: ReplicaConfig, digest: String, stop: CancellationTo
         submissions: submission_receiver,
         batches: batch_receiver,
     };
+    let feed = market_data::Wiring {
+        published: published.clone(),
+        applied: core.applied(),
+        stop: ending.clone(),
+    };
+    let feed = market_data::start(&config, feed)?;
     let mut core = spawn_core(core, tick, receivers)?;
 
     let replica_probes = Arc::new(ReplicaProbes {
         published: published.clone(),
         links: links.clone(),
+        feed,
     });
     probes::serve(config.listen.http, replica_probes)
         .await
@@ -219,12 +227,17 @@ async fn hand_over(
 struct ReplicaProbes {
     published: watch::Receiver<Published>,
     links: Arc<BTreeMap<u64, LinkMeters>>,
+    feed: Option<Arc<FeedMeters>>,
 }
 
 impl Probes for ReplicaProbes {
     fn metrics(&self) -> Result<Vec<u8>, String> {
         let shown = self.published.borrow().clone();
-        metrics::render(&shown, &self.links).map_err(|error| error.to_string())
+        let mut text = metrics::render(&shown, &self.links).map_err(|error| error.to_string())?;
+        if let Some(feed) = &self.feed {
+            text.extend(feed.render().map_err(|error| error.to_string())?);
+        }
+        Ok(text)
     }
 
     fn healthy(&self) -> Result<(), String> {

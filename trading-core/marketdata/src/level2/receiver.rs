@@ -14,6 +14,7 @@
 //!   snapshots tell of holes at the end. Then it is a gap: every book that is not newer is stale.
 //! - A stale book becomes good by an image, or by a snapshot on which all later packets are replayed.
 //!   Levels carry what stands, not what was added, so nothing is counted twice.
+//! - A trade that was told in an earlier stream is not told again: a new publisher repeats the last.
 //! - A book is called good only when it is what the publisher had behind the packet of its number.
 
 use super::ladder::Ladder;
@@ -23,8 +24,11 @@ use super::wire::{
 };
 use crate::market::Trade;
 use crate::time::Monotonic;
-use std::collections::{BTreeMap, VecDeque};
-use types::{Price, SymbolId, UnixMicros};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use types::{Price, SymbolId, TradeId, UnixMicros};
+
+/// Trades remembered over the end of a stream; a publisher repeats fewer.
+const TRADES_REMEMBERED: usize = 4_096;
 
 /// How a receiver works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +159,8 @@ pub struct ReceiverCounts {
     pub packets_lost: u64,
     /// Trades lost for good, as far as their numbers tell.
     pub trades_lost: u64,
+    /// Trades of a new stream that had been told in an earlier one.
+    pub trades_repeated: u64,
     /// Books that became good again after they had been stale.
     pub recoveries: u64,
     /// Snapshots of stale symbols that were too old to be replayed on.
@@ -218,6 +224,9 @@ struct Numbered {
     updates: Vec<Update>,
 }
 
+/// What a trade is known by again: a publisher made anew may number from 1, but not at the same time.
+type ToldTrade = (SymbolId, TradeId, UnixMicros);
+
 /// One channel's receiver.
 #[derive(Clone, Debug)]
 pub struct Receiver {
@@ -233,6 +242,9 @@ pub struct Receiver {
     waiting: BTreeMap<u64, Numbered>,
     history: VecDeque<Numbered>,
     symbols: BTreeMap<SymbolId, Symbol>,
+    /// The trades told last, oldest first, and those of them that earlier streams told.
+    told: VecDeque<ToldTrade>,
+    told_before: BTreeSet<ToldTrade>,
     last_heard: Option<Monotonic>,
     newest_sent: Option<UnixMicros>,
     silent: bool,
@@ -253,6 +265,8 @@ impl Receiver {
             waiting: BTreeMap::new(),
             history: VecDeque::new(),
             symbols: BTreeMap::new(),
+            told: VecDeque::new(),
+            told_before: BTreeSet::new(),
             last_heard: None,
             newest_sent: None,
             silent: false,
@@ -400,6 +414,7 @@ impl Receiver {
         self.waiting.clear();
         self.history.clear();
         self.symbols.clear();
+        self.told_before = self.told.iter().copied().collect();
         effects.push(Effect::StreamBegan(stream));
         true
     }
@@ -558,6 +573,15 @@ impl Receiver {
         symbol.saw_trade(ordinal, trade.into());
         let lost = symbol.account_trades(ordinal).saturating_sub(1);
         self.counts.trades_lost = self.counts.trades_lost.saturating_add(lost);
+        let known = (trade.symbol, trade.trade, trade.at);
+        if self.told_before.contains(&known) {
+            self.counts.trades_repeated += 1;
+            return;
+        }
+        self.told.push_back(known);
+        if self.told.len() > TRADES_REMEMBERED {
+            self.told.pop_front();
+        }
         effects.push(Effect::Traded(trade));
     }
 

@@ -22,10 +22,16 @@ pub struct Group {
     pub ports: Vec<[u16; 4]>,
     children: Vec<Option<Child>>,
     snapshot_every_entries: u64,
+    /// Fields beside those that every replica has.
+    extra: serde_json::Value,
 }
 
 impl Group {
     pub fn start(snapshot_every_entries: u64) -> Self {
+        Self::start_with(snapshot_every_entries, serde_json::json!({}))
+    }
+
+    pub fn start_with(snapshot_every_entries: u64, extra: serde_json::Value) -> Self {
         // All ports are held until all are known, so that no two are the same.
         let held: Vec<[TcpListener; 4]> = (0..3)
             .map(|_| [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap()))
@@ -40,6 +46,7 @@ impl Group {
             ports,
             children: (0..3).map(|_| None).collect(),
             snapshot_every_entries,
+            extra,
         };
         (1..=3).for_each(|replica| group.start_replica(replica));
         group
@@ -61,7 +68,7 @@ impl Group {
             .collect();
         let (center, site) = centers[replica - 1];
         let [replication, orders, http, binary] = self.ports[replica - 1];
-        let config = serde_json::json!({
+        let mut config = serde_json::json!({
             "cluster": "test", "shard": 0, "replica": replica, "center": center, "site": site,
             "data_directory": self.folder.path().join(format!("data-{replica}")),
             "listen": {"replication": format!("127.0.0.1:{replication}"),
@@ -73,6 +80,9 @@ impl Group {
                         "snapshot_every_entries": self.snapshot_every_entries,
                         "retain_entries": 50},
         });
+        for (field, value) in self.extra.as_object().unwrap() {
+            config[field] = value.clone();
+        }
         let path: PathBuf = self.folder.path().join(format!("replica-{replica}.json"));
         std::fs::write(&path, config.to_string()).unwrap();
         let log = std::fs::OpenOptions::new()
@@ -198,7 +208,7 @@ pub async fn prepared_keeping_all() -> (Group, usize) {
     prepare(Group::start(1_000_000)).await
 }
 
-async fn prepare(group: Group) -> (Group, usize) {
+pub async fn prepare(group: Group) -> (Group, usize) {
     let leader = group.leader().await;
     let symbol = control_request::Body::DefineSymbol(DefineSymbol {
         symbol: 600_000,
