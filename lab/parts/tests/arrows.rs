@@ -86,6 +86,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("crds", &[]),
     ("operator", CONTROL_PLANE),
     ("tui", CONTROL_PLANE),
+    ("card-health", &["marketdata"]),
+    ("card-simulated", &["card-health", "marketdata"]),
     ("toxiproxy-client", &[]),
     ("chaos-scenario", &[]),
     (
@@ -141,6 +143,8 @@ const MAY_NOT_REACH: &[(&[&str], &[&str])] = &[
     ),
     // What an experiment is has no client and no clock.
     (&["chaos-scenario"], NETWORK),
+    // Nor has what is thought of a card.
+    (&["card-health"], NETWORK),
     // Rules reach the engine in their compact form: no file format does.
     (&["engine"], &["serde_yaml"]),
     (
