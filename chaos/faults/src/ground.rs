@@ -66,7 +66,7 @@ pub const fn place(process: ProcessKind) -> Place {
         ProcessKind::ClusterDns => Place {
             namespace: "kube-system",
             container: "coredns",
-            label: "k8s-app=kube-dns",
+            label: "app=coredns",
         },
     }
 }
