@@ -67,6 +67,8 @@ pub mod reasons {
     pub const APPLY_FAILED: &str = "ApplyFailed";
     /// A pod is being started.
     pub const PODS_STARTING: &str = "PodsStarting";
+    /// A takeover holds this center's replica while it works on its disk.
+    pub const HELD: &str = "Held";
     /// The replica's pod runs an older configuration or image and waits to be restarted.
     pub const RESTART_WAITING: &str = "RestartWaiting";
     /// The replica's pod is being restarted under the maintenance lease.

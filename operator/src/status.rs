@@ -229,6 +229,11 @@ fn ready(
     };
     let observed = report.observed;
     if !settled(&observed.replica, 1) {
+        let held_by = observed.replica.as_ref().and_then(|it| it.held_by.as_ref());
+        if let Some((takeover, _)) = held_by {
+            let message = format!("Takeover {takeover} holds the replica, to work on its disk");
+            return not(reasons::HELD, message, reconciling);
+        }
         return not(
             reasons::PODS_STARTING,
             "the replica's pod is not ready".to_owned(),

@@ -256,6 +256,11 @@ impl Lost {
             let _ = takeover::round(&object, context).await;
             self.world.round().await;
             self.machine().await;
+            // Without more approvals nothing more happens.
+            let waits = status.phase == Some(TakeoverPhase::AwaitingApproval);
+            if waits && self.status().await == status {
+                break;
+            }
         }
         self.world.round().await;
         self.machine().await;
@@ -725,6 +730,8 @@ async fn a_takeover_that_is_deleted_while_it_holds_the_replica_lets_it_go() {
             .unwrap()
             .is_none()
     );
+    let ready = condition(&lost.world.round().await, conditions::READY).unwrap();
+    assert_eq!(ready.reason, reasons::HELD, "{}", ready.message);
     let plain = DeleteParams::default();
     lost.api::<Takeover>()
         .delete("all-is-lost", &plain)

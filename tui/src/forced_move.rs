@@ -116,10 +116,9 @@ pub fn name_for(spec: &TakeoverSpec, now: jiff::Timestamp) -> String {
 /// [`ForcedError::Api`] and [`ForcedError::Nobody`].
 pub async fn who_am_i(client: kube::Client) -> Result<String, ForcedError> {
     let reviews: Api<SelfSubjectReview> = Api::all(client);
-    let asked = reviews.create(&PostParams::default(), &SelfSubjectReview::default());
-    let review = asked
-        .await
-        .map_err(|error| failed("learn", "your user name", &error))?;
+    let (plain, empty) = (PostParams::default(), SelfSubjectReview::default());
+    let review = reviews.create(&plain, &empty).await;
+    let review = review.map_err(|error| failed("learn", "your user name", &error))?;
     let user = review.status.and_then(|status| status.user_info);
     user.and_then(|user| user.username)
         .ok_or(ForcedError::Nobody)

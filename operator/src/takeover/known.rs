@@ -21,7 +21,7 @@ pub const CLOCK_ERROR_US_MAX: u64 = 1_000_000;
 pub fn known(situation: &Situation<'_>) -> Option<KnownState> {
     let status = situation.view.status_of(situation.own.replica)?;
     let group = status.group.as_ref()?;
-    let policy = group.policy.clone().unwrap_or_default();
+    let policy = group.policy.unwrap_or_default();
     let is_site_safe = policy.name() == PolicyName::SiteSafe;
     let degraded = group.protection.as_ref().is_none_or(|it| it.degraded);
     let (loss_bound, begins_us, loss_reason) = judge_loss(

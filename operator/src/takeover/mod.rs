@@ -161,6 +161,9 @@ async fn step(
     let placed = match placed(core.as_ref(), takeover, &context.center) {
         Ok(placed) => placed,
         Err(refused) => {
+            let Some(refused) = refused_now(takeover, refused) else {
+                return Ok(Round::Rests);
+            };
             report(takeover, context, &request, &[], &refused, now).await?;
             return Ok(Round::Rests);
         }
@@ -245,8 +248,20 @@ async fn observe(
     })
 }
 
-fn refused(reason: &'static str, message: String) -> Plan {
-    Plan::new(Step::Rest, TakeoverPhase::Refused, reason, message)
+fn refused(reason: &'static str, message: String) -> Box<Plan> {
+    let (step, phase) = (Step::Rest, TakeoverPhase::Refused);
+    Box::new(Plan::new(step, phase, reason, message))
+}
+
+/// What cannot be done any more is refused before it began, and has failed afterwards. A core that is
+/// paused meanwhile only waits.
+fn refused_now(takeover: &Takeover, mut refused: Box<Plan>) -> Option<Box<Plan>> {
+    let phase = takeover.status.as_ref().and_then(|status| status.phase);
+    if phase == Some(TakeoverPhase::Running) {
+        refused.phase = TakeoverPhase::Failed;
+        return (refused.reason != reasons::PAUSED).then_some(refused);
+    }
+    Some(refused)
 }
 
 /// This center's place in the core, once the object names what is there.
@@ -254,7 +269,7 @@ fn placed<'a>(
     core: Option<&'a TradingCore>,
     takeover: &Takeover,
     own: &str,
-) -> Result<Placement<'a>, Plan> {
+) -> Result<Placement<'a>, Box<Plan>> {
     let spec = &takeover.spec;
     let invalid = |message: String| refused(reasons::INVALID, message);
     let core = core.ok_or_else(|| {
