@@ -35,7 +35,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("drop-copy", &["types", "engine", "fix"]),
     (
         "fix-gateway",
-        &["types", "protocol", "client", "fix", "probes"],
+        &["types", "protocol", "client", "fix", "drop-copy", "probes"],
     ),
     (
         "server",
@@ -51,6 +51,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "marketdata",
             "marketdata-udp",
             "marketdata-from-log",
+            "reference-feed",
             "probes",
         ],
     ),
@@ -80,6 +81,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "marketdata-from-log",
         &["types", "book", "engine", "marketdata"],
+    ),
+    (
+        "reference-feed",
+        &["types", "client", "marketdata", "marketdata-udp", "probes"],
     ),
     ("probes", &[]),
     ("bench", &["types", "engine", "protocol", "client"]),

@@ -198,8 +198,23 @@ impl AdminConnection {
     /// # Errors
     /// [`AdminError`] when the first answer does not begin within [`CALL_MS_MAX`].
     pub async fn read_log(&self, from: LogIndex) -> Result<LogReader, AdminError> {
+        self.log(from, false).await
+    }
+
+    /// Its committed log from `from` on, without an end: entries come as they are committed, and every
+    /// second a chunk `End` tells how far it is. The replica ends it when it knows no leader, for then
+    /// it does not know what is committed.
+    ///
+    /// # Errors
+    /// As [`AdminConnection::read_log`].
+    pub async fn follow_log(&self, from: LogIndex) -> Result<LogReader, AdminError> {
+        self.log(from, true).await
+    }
+
+    async fn log(&self, from: LogIndex, follow: bool) -> Result<LogReader, AdminError> {
         let mut client = self.client.clone();
-        let call = client.read_log(ReadLogRequest { from_index: from.0 });
+        let from_index = from.0;
+        let call = client.read_log(ReadLogRequest { from_index, follow });
         let stream = self.within("read the log", CALL_MS_MAX, call).await?;
         Ok(LogReader {
             address: self.address.clone(),

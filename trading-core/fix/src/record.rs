@@ -5,7 +5,7 @@ use crate::dictionary::Kind;
 use crate::orders::{Entered, Order};
 use crate::told::Told;
 use serde::{Deserialize, Serialize};
-use types::{ClientSeq, OutSeq, UnixMicros};
+use types::{ClientSeq, LogIndex, OutSeq, UnixMicros};
 
 /// One step of a session's state. New variants are added at the end, so that old files keep their
 /// meaning.
@@ -52,6 +52,13 @@ pub enum Record {
     Unconfirmed {
         /// The first.
         from: u64,
+    },
+    /// The copy of a message in the core's log is told next; those before it have been.
+    Copied {
+        /// The entry.
+        index: LogIndex,
+        /// Which of the entry's messages, from 1.
+        message: u32,
     },
 }
 

@@ -34,8 +34,10 @@ pub fn journal_record(bytes: &[u8]) {
 
 /// A snapshot file of the journal.
 pub fn snapshot_file(bytes: &[u8]) {
-    // A checksum stands before everything: what is accepted is what was written.
-    let _ = journal::read_snapshot_bytes(bytes);
+    if let Ok(snapshot) = journal::read_snapshot_bytes(bytes) {
+        // A checksum stands before everything: what is accepted is what was written.
+        assert_eq!(journal::write_snapshot_bytes(&snapshot), bytes);
+    }
 }
 
 /// An engine's state, as it stands in a snapshot.
@@ -198,9 +200,9 @@ mod tests {
     use rand_chacha::rand_core::{RngCore, SeedableRng};
     use replica::Message;
     use types::{
-        Batch, ClOrdId, ClientSeq, Command, Control, Epoch, Event, LogSeq, Logon, Money, NewOrder,
-        OrderId, OutSeq, Outbound, Price, Quantity, Report, Request, SessionId, Side, SymbolId,
-        TradeId, UnixMicros,
+        Batch, ClOrdId, ClientSeq, Command, Control, Epoch, Event, LogIndex, LogSeq, Logon, Money,
+        NewOrder, OrderId, OutSeq, Outbound, Price, Quantity, Report, Request, SessionId, Side,
+        SymbolId, TradeId, UnixMicros,
     };
 
     const RUNS: u64 = 4_000;
@@ -281,7 +283,20 @@ mod tests {
 
     #[test]
     fn any_bytes_are_a_snapshot_file_or_an_error() {
-        try_all(b"TRISNAP1 and then some", snapshot_file);
+        let snapshot = journal::SavedSnapshot {
+            index: LogIndex(9),
+            epoch: Epoch(2),
+            state: state().snapshot().unwrap(),
+        };
+        let valid = journal::write_snapshot_bytes(&snapshot);
+        assert_eq!(journal::read_snapshot_bytes(&valid), Ok(snapshot));
+        try_all(&valid, snapshot_file);
+        // One that is accepted is the very one that was written: each byte counts.
+        for at in 0..valid.len() {
+            let mut harmed = valid.clone();
+            harmed[at] ^= 1;
+            assert!(journal::read_snapshot_bytes(&harmed).is_err(), "byte {at}");
+        }
     }
 
     #[test]

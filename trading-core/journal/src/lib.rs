@@ -43,7 +43,7 @@ pub use tail::{Tail, TailFrom};
 #[doc(hidden)]
 pub use format::{example_record, reads_what_it_writes};
 #[doc(hidden)]
-pub use snapshot::decode as read_snapshot_bytes;
+pub use snapshot::{decode as read_snapshot_bytes, encode as write_snapshot_bytes};
 
 use types::{Epoch, LogIndex, ReplicaId};
 

@@ -117,6 +117,12 @@ fn header(snapshot: &SavedSnapshot) -> [u8; HEADER_BYTES] {
     header
 }
 
+/// A snapshot file's bytes, as the writer writes them; for fuzzing.
+#[must_use]
+pub fn encode(snapshot: &SavedSnapshot) -> Vec<u8> {
+    [&header(snapshot)[..], &snapshot.state].concat()
+}
+
 /// Reads a snapshot; refuses it when a byte is not what it was.
 pub(crate) fn read(disk: &dyn Disk, name: &str) -> Result<SavedSnapshot, JournalError> {
     let bytes = files::read(disk, name)?;

@@ -309,6 +309,29 @@ fn a_stale_epoch_is_refused() {
 }
 
 #[test]
+fn a_trade_that_an_earlier_stream_told_is_not_told_again() {
+    let mut feed = feed_with_one_symbol();
+    for number in 1..=3 {
+        feed.offer(trade(1, number));
+    }
+    deliver_all(&mut feed);
+    // Another publisher, which does not know that two of its three were sent.
+    let settings = PublisherSettings::default();
+    feed.publisher = Publisher::new(settings, stream(2)).unwrap();
+    for number in 2..=4 {
+        feed.offer(trade(1, number));
+    }
+    deliver_all(&mut feed);
+    let told = feed.effects.iter().filter_map(|effect| match effect {
+        Effect::Traded(trade) => Some(trade.trade.0),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<u64>>(), [1, 2, 3, 4]);
+    let counts = feed.receiver.counts();
+    assert_eq!((counts.trades_repeated, counts.trades_lost), (2, 0));
+}
+
+#[test]
 fn a_publisher_that_starts_again_in_its_epoch_is_not_taken_for_its_former_self() {
     let mut feed = feed_with_one_symbol();
     let started = UnixMicros(9_999);

@@ -3,6 +3,7 @@
 use crate::clock::now;
 use crate::config::ReplicaConfig;
 use crate::core::{Input, Published, Submission};
+use crate::log_follower::LogFollowers;
 use crate::reported;
 use crate::routes::ReplyTo;
 use crate::transport::LinkMeters;
@@ -19,7 +20,7 @@ use replica::{Handover, MembershipChange};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -68,6 +69,7 @@ pub struct Administration {
     published: watch::Receiver<Published>,
     links: Arc<BTreeMap<u64, LinkMeters>>,
     log_readers: Arc<Semaphore>,
+    log_followers: LogFollowers,
 }
 
 impl Administration {
@@ -79,8 +81,10 @@ impl Administration {
         inputs: mpsc::Sender<Input>,
         published: watch::Receiver<Published>,
         links: Arc<BTreeMap<u64, LinkMeters>>,
+        applied: Arc<AtomicU64>,
     ) -> Self {
         Self {
+            log_followers: LogFollowers::new(identity.data_directory(), published.clone(), applied),
             identity: Arc::new(identity),
             submissions,
             inputs,
@@ -292,10 +296,14 @@ impl Admin for Administration {
         &self,
         request: Request<ReadLogRequest>,
     ) -> Result<Response<Self::ReadLogStream>, Status> {
+        let request = request.into_inner();
+        let from = LogIndex(request.from_index.max(1));
+        if request.follow {
+            return self.log_followers.follow(from).map(Response::new);
+        }
         let place = self.log_readers.clone().try_acquire_owned().map_err(|_| {
             Status::resource_exhausted(format!("{LOG_READERS_MAX} read the log already: try again"))
         })?;
-        let from = LogIndex(request.into_inner().from_index.max(1));
         let called_at = now();
         let mut published = self.published.clone();
         let (commit, epoch, hash) = {
@@ -380,14 +388,14 @@ fn send_log(
     Ok(())
 }
 
-fn unreadable(error: &JournalError) -> Status {
+pub(crate) fn unreadable(error: &JournalError) -> Status {
     match error {
         JournalError::NotKept { .. } => Status::out_of_range(error.to_string()),
         _ => Status::data_loss(error.to_string()),
     }
 }
 
-fn chunk(body: log_chunk::Body) -> LogChunk {
+pub(crate) fn chunk(body: log_chunk::Body) -> LogChunk {
     LogChunk { body: Some(body) }
 }
 

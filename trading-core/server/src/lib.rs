@@ -20,6 +20,7 @@ pub mod config;
 pub mod core;
 pub mod door;
 mod group_metrics;
+mod log_follower;
 pub mod market_data;
 pub mod metrics;
 pub mod orders;

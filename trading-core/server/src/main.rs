@@ -1,4 +1,4 @@
-//! `trading-core`: a replica, a gateway or a FIX gateway, by subcommand.
+//! `trading-core`: a replica, a gateway, a FIX gateway or a reference feed, by subcommand.
 
 mod commands;
 
@@ -35,6 +35,12 @@ enum Command {
     },
     /// Runs a FIX gateway: the front door for counterparties that speak FIX 4.4
     FixGateway {
+        /// Its configuration, JSON
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Runs a reference feed: prices of a level-2 feed become records of the core's log
+    ReferenceFeed {
         /// Its configuration, JSON
         #[arg(long)]
         config: PathBuf,
@@ -94,6 +100,10 @@ fn run(command: Command) -> Result<()> {
         Command::FixGateway { config } => {
             let config = fix_gateway::Config::read(&config)?;
             block_on(|stop| async move { Ok(fix_gateway::run(config, stop).await?) })
+        }
+        Command::ReferenceFeed { config } => {
+            let config = reference_feed::Config::read(&config)?;
+            block_on(|stop| async move { Ok(reference_feed::run(config, stop).await?) })
         }
         Command::Takeover { step } => commands::takeover(step),
         Command::CheckConfig { config } => {

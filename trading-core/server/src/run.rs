@@ -70,9 +70,10 @@ pub async fn replica(config: ReplicaConfig, digest: String, stop: CancellationTo
         submissions: submission_receiver,
         batches: batch_receiver,
     };
+    let applied = core.applied();
     let feed = market_data::Wiring {
         published: published.clone(),
-        applied: core.applied(),
+        applied: applied.clone(),
         stop: ending.clone(),
     };
     let feed = market_data::start(&config, feed)?;
@@ -95,6 +96,7 @@ pub async fn replica(config: ReplicaConfig, digest: String, stop: CancellationTo
         inputs.clone(),
         published.clone(),
         links,
+        applied,
     );
     let listener = TcpListener::bind(address)
         .await

@@ -19,7 +19,10 @@ async fn promoted_log(group: &Group) -> Log {
     let leader = group.leader().await;
     let mut admin =
         AdminClient::new(group.channel(leader).await.unwrap()).max_decoding_message_size(1 << 28);
-    let request = ReadLogRequest { from_index: 1 };
+    let request = ReadLogRequest {
+        from_index: 1,
+        follow: false,
+    };
     let mut chunks = admin.read_log(request).await.unwrap().into_inner();
     let mut log = Log::new();
     while let Some(chunk) = chunks.message().await.unwrap() {

@@ -132,7 +132,10 @@ async fn a_killed_leader_loses_no_answered_order_and_doubles_none() {
     assert_eq!(session.accepted().await, first);
 
     let mut admin = AdminClient::new(group.channel(new).await.unwrap());
-    let request = ReadLogRequest { from_index: 1 };
+    let request = ReadLogRequest {
+        from_index: 1,
+        follow: false,
+    };
     let mut log = admin.read_log(request).await.unwrap().into_inner();
     let mut ended = false;
     while let Some(chunk) = log.message().await.unwrap() {
@@ -223,7 +226,10 @@ async fn a_running_leader_moves_the_market_to_the_phase_of_the_calendar() {
 /// All commands that a replica's log still has.
 async fn logged(group: &Group, replica: usize) -> Vec<Command> {
     let mut admin = AdminClient::new(group.channel(replica).await.unwrap());
-    let request = ReadLogRequest { from_index: 1 };
+    let request = ReadLogRequest {
+        from_index: 1,
+        follow: false,
+    };
     let mut log = admin.read_log(request).await.unwrap().into_inner();
     let mut commands = Vec::new();
     while let Some(chunk) = log.message().await.unwrap() {

@@ -13,6 +13,12 @@
 //! A [`Position`] is a place in the log, the same on every replica and for ever. Who keeps the
 //! position of the last copy that it has passed on, and begins there again, gets each copy once; the
 //! `ExecID`s, the same as the trading session's, tell a copy that comes twice.
+//!
+//! [`Desk`] is the FIX session over it.
+
+mod desk;
+
+pub use desk::{Desk, DeskOptions};
 
 use engine::{EntryContext, SnapshotError, StaleEntry, State};
 use fix::orders::{Entered, Orders};

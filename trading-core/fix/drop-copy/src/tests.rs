@@ -150,3 +150,141 @@ fn a_snapshot_tells_how_many_entries_it_hides() {
         assert_eq!(reader.last_index(), LogIndex(5));
     }
 }
+
+mod desk {
+    use super::{Position, read};
+    use crate::{Desk, DeskOptions};
+    use fix::dictionary::{Field, Kind};
+    use fix::message::Message;
+    use fix::session::{Now, Profile};
+    use fix::write::{Body, Header, message};
+    use fix::{Effect, Record};
+    use types::{AccountId, UnixMicros};
+
+    const NOW: Now = Now {
+        wall: UnixMicros(1_795_564_800_000_000),
+        ms: 0,
+    };
+
+    fn desk(records: Vec<Record>) -> Desk {
+        let profile = Profile {
+            comp_id: "TRICENTER".into(),
+            counterparty: "COPY".into(),
+            password_sha256: None,
+            heartbeat_s_min: 1,
+            heartbeat_s_max: 60,
+            sending_time_s_max: 120,
+            resend_messages_max: 100,
+        };
+        let accounts = [AccountId(7)].into();
+        Desk::new(DeskOptions { profile, accounts }, records)
+    }
+
+    fn says(desk: &mut Desk, kind: Kind, number: u64, body: Body, effects: &mut Vec<Effect>) {
+        let header = Header {
+            kind,
+            sender: "COPY",
+            target: "TRICENTER",
+            msg_seq_num: number,
+            sending_time: NOW.wall,
+            orig_sending_time: None,
+            poss_resend: false,
+        };
+        let mut bytes = Vec::new();
+        message(&mut bytes, &header, &body.into_bytes());
+        desk.receive(&bytes, NOW, effects);
+    }
+
+    fn log_on(desk: &mut Desk, number: u64, effects: &mut Vec<Effect>) {
+        desk.connected(NOW);
+        let body = Body::new()
+            .character(Field::EncryptMethod, b'0')
+            .count(Field::HeartBtInt, 30);
+        says(desk, Kind::Logon, number, body, effects);
+    }
+
+    fn records(effects: &[Effect]) -> Vec<Record> {
+        let kept = effects.iter().filter_map(|effect| match effect {
+            Effect::Keep(record) => Some(record.clone()),
+            _ => None,
+        });
+        kept.collect()
+    }
+
+    /// `ExecID` and `PossResend` of each report sent.
+    fn reports(effects: &[Effect]) -> Vec<(String, bool)> {
+        let mut reports = Vec::new();
+        for effect in effects {
+            if let Effect::Transmit(bytes) = effect {
+                let message = Message::read(bytes).unwrap();
+                if message.kind() == Some(Kind::ExecutionReport) {
+                    let id = message.text(Field::ExecID).unwrap().to_owned();
+                    reports.push((id, message.flag(Field::PossResend)));
+                }
+            }
+        }
+        reports
+    }
+
+    #[test]
+    fn a_desk_that_starts_again_goes_on_behind_the_last_copy_it_kept() {
+        let copies = read(&[7], Position::default());
+        let mut effects = Vec::new();
+        let mut before = desk(Vec::new());
+        log_on(&mut before, 1, &mut effects);
+        for copy in &copies[..2] {
+            before.copy(copy.clone(), false, NOW, &mut effects);
+        }
+        let mut again = desk(records(&effects));
+        assert_eq!(again.told(), copies[1].position);
+        let mut later = Vec::new();
+        log_on(&mut again, 2, &mut later);
+        for copy in &copies {
+            again.copy(copy.clone(), true, NOW, &mut later);
+        }
+        let told: Vec<_> = reports(&effects)
+            .into_iter()
+            .chain(reports(&later))
+            .collect();
+        let all = ["70.1", "70.2", "70.3"].map(|id| (id.to_owned(), false));
+        assert_eq!(told, all);
+        assert_eq!(desk(again.records()).told(), copies[2].position);
+    }
+
+    #[test]
+    fn without_records_what_is_old_is_marked_as_perhaps_told_before() {
+        let copies = read(&[7], Position::default());
+        let (mut desk, mut effects) = (desk(Vec::new()), Vec::new());
+        log_on(&mut desk, 1, &mut effects);
+        desk.copy(copies[0].clone(), true, NOW, &mut effects);
+        desk.copy(copies[1].clone(), false, NOW, &mut effects);
+        let marks: Vec<bool> = reports(&effects).iter().map(|it| it.1).collect();
+        assert_eq!(marks, [true, false]);
+    }
+
+    #[test]
+    fn other_accounts_are_not_told_and_requests_are_refused() {
+        let (mut desk, mut effects) = (desk(Vec::new()), Vec::new());
+        log_on(&mut desk, 1, &mut effects);
+        for copy in read(&[8], Position::default()) {
+            desk.copy(copy, false, NOW, &mut effects);
+        }
+        assert_eq!(reports(&effects), []);
+        effects.clear();
+        let body = Body::new()
+            .text(Field::ClOrdID, "X")
+            .text(Field::Symbol, "600000")
+            .character(Field::Side, b'1')
+            .time(Field::TransactTime, NOW.wall)
+            .count(Field::OrderQty, 100)
+            .character(Field::OrdType, b'1');
+        says(&mut desk, Kind::NewOrderSingle, 2, body, &mut effects);
+        let refused = effects.iter().any(|effect| match effect {
+            Effect::Transmit(bytes) => {
+                Message::read(bytes).unwrap().kind() == Some(Kind::BusinessMessageReject)
+            }
+            _ => false,
+        });
+        assert!(refused, "{effects:?}");
+    }
+}

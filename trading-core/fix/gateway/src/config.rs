@@ -20,8 +20,15 @@ pub struct Config {
     pub entries: Vec<String>,
     /// A folder of its own for numbers and messages; it must outlive the process.
     pub store: PathBuf,
-    /// The counterparties.
+    /// The counterparties that trade.
+    #[serde(default)]
     pub sessions: Vec<SessionConfig>,
+    /// The counterparties that only listen.
+    #[serde(default)]
+    pub drop_copies: Vec<DropCopyConfig>,
+    /// Where the log is read for them, `host:port`: the order addresses of the replicas themselves.
+    #[serde(default)]
+    pub log_replicas: Vec<String>,
     /// Bounds.
     #[serde(default)]
     pub limits: Limits,
@@ -52,6 +59,23 @@ pub struct SessionConfig {
     #[serde(default)]
     pub password_sha256: Option<String>,
 }
+
+/// One counterparty that gets copies of what happens to accounts' orders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DropCopyConfig {
+    /// Its `CompID`: the `SenderCompID` of what it sends.
+    pub comp_id: String,
+    /// The accounts that it may hear of, from 1, each once.
+    pub accounts: Vec<u64>,
+    /// SHA-256 of the `Password` (554) that its logon must carry, 64 hexadecimal digits; absent when
+    /// none is asked for.
+    #[serde(default)]
+    pub password_sha256: Option<String>,
+}
+
+/// Most drop copies: each reads the whole log and holds a state of its own.
+const DROP_COPIES_MAX: usize = 8;
 
 /// Bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,18 +176,15 @@ impl Config {
         if self.entries.is_empty() {
             return refuse("entries", "[]".into(), "name at least one host:port");
         }
-        for (place, entry) in self.entries.iter().enumerate() {
-            if let Err(error) = client::endpoint(entry) {
-                let field = format!("entries[{place}]");
-                return refuse(&field, format!("{entry:?}"), &error.to_string());
-            }
-        }
+        addresses("entries", &self.entries)?;
         self.validate_sessions()?;
+        self.validate_drop_copies()?;
         self.limits.validate()
     }
 
     fn validate_sessions(&self) -> Result<(), ConfigError> {
-        if self.sessions.is_empty() || self.sessions.len() > 1_024 {
+        let is_idle = self.sessions.is_empty() && self.drop_copies.is_empty();
+        if is_idle || self.sessions.len() > 1_024 {
             let value = format!("with {} entries", self.sessions.len());
             return refuse("sessions", value, "name 1 to 1024 counterparties");
         }
@@ -193,20 +214,74 @@ impl Config {
         Ok(())
     }
 
+    fn validate_drop_copies(&self) -> Result<(), ConfigError> {
+        if self.drop_copies.len() > DROP_COPIES_MAX {
+            let value = format!("with {} entries", self.drop_copies.len());
+            let accepted = format!("name at most {DROP_COPIES_MAX} a gateway");
+            return refuse("drop_copies", value, &accepted);
+        }
+        if !self.drop_copies.is_empty() && self.log_replicas.is_empty() {
+            let accepted = "name the order address of each replica: drop_copies read their log";
+            return refuse("log_replicas", "[]".into(), accepted);
+        }
+        addresses("log_replicas", &self.log_replicas)?;
+        let traders = self.sessions.iter().map(|session| &session.comp_id);
+        let mut comp_ids: BTreeSet<&String> = traders.collect();
+        for (place, copy) in self.drop_copies.iter().enumerate() {
+            let field = |name| format!("drop_copies[{place}].{name}");
+            comp_id(&field("comp_id"), &copy.comp_id)?;
+            // It is a file's name, too.
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            if !copy.comp_id.bytes().all(is_plain) || !comp_ids.insert(&copy.comp_id) {
+                let value = format!("{:?}", copy.comp_id);
+                let accepted = "use letters, digits, - and _, and each counterparty once";
+                return refuse(&field("comp_id"), value, accepted);
+            }
+            let accounts: BTreeSet<u64> = copy.accounts.iter().copied().collect();
+            let is_sound = accounts.len() == copy.accounts.len() && !accounts.contains(&0);
+            if accounts.is_empty() || !is_sound || accounts.len() > 65_536 {
+                let value = format!("{:?}", copy.accounts);
+                let accepted = "name 1 to 65536 accounts from 1, each once";
+                return refuse(&field("accounts"), value, accepted);
+            }
+            if let Some(text) = &copy.password_sha256
+                && read_digest(text).is_none()
+            {
+                let accepted = "use the 64 hexadecimal digits of a SHA-256, or leave it out";
+                return refuse(&field("password_sha256"), "set".into(), accepted);
+            }
+        }
+        Ok(())
+    }
+
+    fn profile(&self, counterparty: &str, password_sha256: Option<&str>) -> Profile {
+        let limits = &self.limits;
+        Profile {
+            comp_id: self.comp_id.clone(),
+            counterparty: counterparty.to_owned(),
+            password_sha256: password_sha256.and_then(read_digest),
+            heartbeat_s_min: limits.heartbeat_s_min,
+            heartbeat_s_max: limits.heartbeat_s_max,
+            sending_time_s_max: limits.sending_time_s_max,
+            resend_messages_max: limits.resend_messages_max,
+        }
+    }
+
+    /// What the desk of a drop copy needs to know.
+    #[must_use]
+    pub fn drop_copy(&self, copy: &DropCopyConfig) -> drop_copy::DeskOptions {
+        drop_copy::DeskOptions {
+            profile: self.profile(&copy.comp_id, copy.password_sha256.as_deref()),
+            accounts: copy.accounts.iter().copied().map(AccountId).collect(),
+        }
+    }
+
     /// What the desk of a counterparty needs to know.
     #[must_use]
     pub fn desk(&self, session: &SessionConfig) -> DeskOptions {
         let limits = &self.limits;
         DeskOptions {
-            profile: Profile {
-                comp_id: self.comp_id.clone(),
-                counterparty: session.comp_id.clone(),
-                password_sha256: session.password_sha256.as_deref().and_then(read_digest),
-                heartbeat_s_min: limits.heartbeat_s_min,
-                heartbeat_s_max: limits.heartbeat_s_max,
-                sending_time_s_max: limits.sending_time_s_max,
-                resend_messages_max: limits.resend_messages_max,
-            },
+            profile: self.profile(&session.comp_id, session.password_sha256.as_deref()),
             session: SessionId(session.session),
             account: AccountId(session.account),
             in_flight_max: limits.in_flight_per_session_max,
@@ -254,6 +329,16 @@ impl Limits {
     }
 }
 
+fn addresses(field: &str, addresses: &[String]) -> Result<(), ConfigError> {
+    for (place, address) in addresses.iter().enumerate() {
+        if let Err(error) = client::endpoint(address) {
+            let field = format!("{field}[{place}]");
+            return refuse(&field, format!("{address:?}"), &error.to_string());
+        }
+    }
+    Ok(())
+}
+
 fn comp_id(field: &str, text: &str) -> Result<(), ConfigError> {
     let is_graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
     if text.is_empty() || text.len() > 32 || !is_graphic {
@@ -298,6 +383,8 @@ mod tests {
                 {"comp_id": "CLIENT02", "session": 71, "account": 7,
                  "password_sha256": "ab".repeat(32)}
             ],
+            "drop_copies": [{"comp_id": "BACKOFFICE", "accounts": [7, 8]}],
+            "log_replicas": ["10.99.0.1:17112", "10.99.0.1:17122"],
             "limits": {"refuse_after_ms": 3_000}
         })
     }
@@ -317,7 +404,28 @@ mod tests {
             ("/comp_id", json!("has space"), "comp_id"),
             ("/entries", json!([]), "entries"),
             ("/entries/1", json!("nowhere"), "entries[1]"),
-            ("/sessions", json!([]), "sessions"),
+            ("/log_replicas", json!([]), "log_replicas"),
+            ("/log_replicas/0", json!("nowhere"), "log_replicas[0]"),
+            (
+                "/drop_copies/0/comp_id",
+                json!("CLIENT01"),
+                "drop_copies[0].comp_id",
+            ),
+            (
+                "/drop_copies/0/comp_id",
+                json!("../up"),
+                "drop_copies[0].comp_id",
+            ),
+            (
+                "/drop_copies/0/accounts",
+                json!([7, 7]),
+                "drop_copies[0].accounts",
+            ),
+            (
+                "/drop_copies/0/accounts",
+                json!([]),
+                "drop_copies[0].accounts",
+            ),
             (
                 "/sessions/1/comp_id",
                 json!("CLIENT01"),
@@ -345,6 +453,18 @@ mod tests {
                 other => panic!("{other}"),
             }
         }
+    }
+
+    #[test]
+    fn a_gateway_for_nobody_is_refused() {
+        let mut text = written();
+        text["sessions"] = json!([]);
+        let drop_copies_only: Config = serde_json::from_value(text.clone()).unwrap();
+        drop_copies_only.validate().unwrap();
+        text["drop_copies"] = json!([]);
+        let nobody: Config = serde_json::from_value(text).unwrap();
+        let error = nobody.validate().unwrap_err().to_string();
+        assert!(error.contains("sessions with 0 entries"), "{error}");
     }
 
     #[test]

@@ -6,33 +6,19 @@
 //! ```
 
 use crate::acceptor::Arrival;
+use crate::connection::{Came, Connection, Ending, Moved};
 use crate::metrics::{Metrics, Refused};
 use crate::store::{Opened, Store, StoreError};
 use crate::told;
 use client::OrderSession;
 use client::session::Event;
-use fix::frame::{self, Frame};
 use fix::session::Now;
 use fix::{Counted, Desk, DeskOptions, Effect, Record};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use types::UnixMicros;
-
-/// What may wait to be read by a counterparty, in bytes; a whole resend fits.
-const OUTGOING_BYTES_MAX: usize = 64 << 20;
-/// What was said last may take so long to go out.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-
-struct Connection {
-    arrival: Arrival,
-    outgoing: Vec<u8>,
-    /// It ends when all has gone out, or then.
-    ends: Option<Instant>,
-    is_broken: bool,
-}
 
 /// One counterparty's task.
 pub(crate) struct Counterparty {
@@ -53,8 +39,7 @@ pub(crate) struct Counterparty {
 /// What a turn began with.
 enum Input {
     Arrived(Option<Arrival>),
-    Read(std::io::Result<usize>),
-    Written(std::io::Result<usize>),
+    Moved(Moved),
     Core(Event),
     Due,
     Stop,
@@ -112,8 +97,7 @@ impl Counterparty {
             let mut effects = Vec::new();
             match input {
                 Input::Arrived(Some(arrival)) => self.arrived(arrival, now, &mut effects),
-                Input::Read(result) => self.read(result, now, &mut effects),
-                Input::Written(result) => self.written(result),
+                Input::Moved(moved) => self.moved(moved, now, &mut effects),
                 Input::Core(event) => self.core_event(event, now, &mut effects),
                 Input::Due => self.desk.tick(now, &mut effects),
                 Input::Arrived(None) | Input::Stop => {
@@ -140,37 +124,13 @@ impl Counterparty {
     ) -> Input {
         let desk_due = self.desk.deadline_ms();
         let desk_due = desk_due.map(|ms| self.started + Duration::from_millis(ms));
-        let ends = self.connection.as_ref().and_then(|it| it.ends);
+        let ends = self.connection.as_ref().and_then(Connection::ends);
         let due = [desk_due, ends].into_iter().flatten().min();
-        let (mut reader, mut writer) = match &mut self.connection {
-            Some(connection) => {
-                let is_ending = connection.ends.is_some();
-                let (reader, writer) = connection.arrival.stream.split();
-                let received = &mut connection.arrival.received;
-                let outgoing = &connection.outgoing;
-                (
-                    (!is_ending).then_some((reader, received)),
-                    (!outgoing.is_empty()).then_some((writer, outgoing)),
-                )
-            }
-            None => (None, None),
-        };
         tokio::select! {
             () = stop.cancelled(), if !stopping => Input::Stop,
             arrival = arrivals.recv(), if !stopping => Input::Arrived(arrival),
             event = self.core.next() => Input::Core(event),
-            result = async {
-                match &mut reader {
-                    Some((reader, received)) => reader.read_buf(*received).await,
-                    None => std::future::pending().await,
-                }
-            } => Input::Read(result),
-            result = async {
-                match &mut writer {
-                    Some((writer, outgoing)) => writer.write(outgoing.as_slice()).await,
-                    None => std::future::pending().await,
-                }
-            } => Input::Written(result),
+            moved = Connection::moved(&mut self.connection) => Input::Moved(moved),
             () = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(due.into()).await,
@@ -194,24 +154,15 @@ impl Counterparty {
             return self.metrics.refuse(Refused::Connected);
         }
         tracing::info!(counterparty = %self.name, "connected");
-        self.connection = Some(Connection {
-            arrival,
-            outgoing: Vec::new(),
-            ends: None,
-            is_broken: false,
-        });
+        self.connection = Some(Connection::new(arrival));
         self.desk.connected(now);
         self.take_frames(now, effects);
     }
 
-    fn read(&mut self, result: std::io::Result<usize>, now: Now, effects: &mut Vec<Effect>) {
-        match result {
-            Ok(0) | Err(_) => {
-                if let Some(connection) = &mut self.connection {
-                    connection.is_broken = true;
-                }
-            }
-            Ok(_) => self.take_frames(now, effects),
+    fn moved(&mut self, moved: Moved, now: Now, effects: &mut Vec<Effect>) {
+        let has_more = (self.connection.as_mut()).is_some_and(|it| it.note(moved));
+        if has_more {
+            self.take_frames(now, effects);
         }
     }
 
@@ -219,37 +170,20 @@ impl Counterparty {
         let Some(connection) = &mut self.connection else {
             return;
         };
-        let mut received = std::mem::take(&mut connection.arrival.received);
-        let mut taken = 0;
-        while self.desk.session().is_connected() {
-            match frame::next(&received[taken..]) {
-                Frame::Partial => break,
-                Frame::Whole { bytes } => {
-                    let message = &received[taken..taken + bytes];
-                    self.desk.receive(message, now, effects);
-                    taken += bytes;
-                }
-                Frame::Garbled { bytes, fault } => {
-                    tracing::debug!(counterparty = %self.name, %fault, "garbled");
-                    self.desk.garbled(effects);
-                    taken += bytes;
-                }
-            }
-        }
-        received.drain(..taken);
-        connection.arrival.received = received;
-    }
-
-    fn written(&mut self, result: std::io::Result<usize>) {
-        let Some(connection) = &mut self.connection else {
+        if !self.desk.session().is_connected() {
             return;
-        };
-        match result {
-            Ok(0) | Err(_) => connection.is_broken = true,
-            Ok(bytes) => {
-                connection.outgoing.drain(..bytes);
-            }
         }
+        let (desk, name) = (&mut self.desk, &self.name);
+        connection.take_frames(|came| {
+            match came {
+                Came::Message(bytes) => desk.receive(bytes, now, effects),
+                Came::Garbled(fault) => {
+                    tracing::debug!(counterparty = %name, %fault, "garbled");
+                    desk.garbled(effects);
+                }
+            }
+            desk.session().is_connected()
+        });
     }
 
     fn core_event(&mut self, event: Event, now: Now, effects: &mut Vec<Effect>) {
@@ -312,12 +246,12 @@ impl Counterparty {
                 }
                 Effect::Transmit(bytes) => {
                     if let Some(connection) = &mut self.connection {
-                        connection.outgoing.extend_from_slice(&bytes);
+                        connection.transmit(&bytes);
                     }
                 }
                 Effect::Disconnect => {
                     if let Some(connection) = &mut self.connection {
-                        connection.ends.get_or_insert(Instant::now() + LAST_WORDS);
+                        connection.end();
                     }
                 }
             }
@@ -332,14 +266,11 @@ impl Counterparty {
         let Some(connection) = &self.connection else {
             return;
         };
-        let is_slow = connection.outgoing.len() > OUTGOING_BYTES_MAX;
-        if is_slow {
+        let ending = connection.ending();
+        if ending == Ending::Slow {
             self.metrics.slow_counterparties.inc();
         }
-        let said_all = connection
-            .ends
-            .is_some_and(|ends| connection.outgoing.is_empty() || Instant::now() >= ends);
-        if is_slow || said_all || connection.is_broken {
+        if ending != Ending::No {
             tracing::info!(counterparty = %self.name, "disconnected");
             self.desk.disconnected();
             self.connection = None;
@@ -378,7 +309,7 @@ impl Counterparty {
     }
 }
 
-fn records_of(effects: &[Effect]) -> impl Iterator<Item = &Record> {
+pub(crate) fn records_of(effects: &[Effect]) -> impl Iterator<Item = &Record> {
     effects.iter().filter_map(|effect| match effect {
         Effect::Keep(record) => Some(record),
         _ => None,

@@ -49,6 +49,9 @@ pub(crate) struct Metrics {
     pub in_flight: IntGauge,
     pub store_bytes: IntGauge,
     pub slow_counterparties: IntCounter,
+    pub log_replicas_lost: IntCounter,
+    pub copies_hidden: IntCounter,
+    pub copies_untold: IntCounter,
 }
 
 impl Metrics {
@@ -78,6 +81,18 @@ impl Metrics {
                 "fix_slow_counterparties_total",
                 "Connections ended because what was sent was not read.",
             )?,
+            log_replicas_lost: IntCounter::new(
+                "fix_drop_copy_replicas_lost_total",
+                "Replicas given up for another while their log was read for a drop copy.",
+            )?,
+            copies_hidden: IntCounter::new(
+                "fix_drop_copy_entries_hidden_total",
+                "Log entries inside a snapshot whose copies cannot be told.",
+            )?,
+            copies_untold: IntCounter::new(
+                "fix_drop_copy_untold_total",
+                "Reports of orders that were entered inside a snapshot, which cannot be told.",
+            )?,
         };
         for event in Counted::ALL {
             metrics.events.with_label_values(&[event.label()]);
@@ -95,6 +110,9 @@ impl Metrics {
         registry.register(Box::new(metrics.in_flight.clone()))?;
         registry.register(Box::new(metrics.store_bytes.clone()))?;
         registry.register(Box::new(metrics.slow_counterparties.clone()))?;
+        registry.register(Box::new(metrics.log_replicas_lost.clone()))?;
+        registry.register(Box::new(metrics.copies_hidden.clone()))?;
+        registry.register(Box::new(metrics.copies_untold.clone()))?;
         Ok(metrics)
     }
 

@@ -2,6 +2,7 @@
 
 use crate::acceptor::Acceptor;
 use crate::config::{Config, ConfigError};
+use crate::copy_session::CopySession;
 use crate::counterparty::Counterparty;
 use crate::metrics::Metrics;
 use crate::store::{self, Store, StoreError};
@@ -63,6 +64,8 @@ pub enum GatewayError {
 struct Probe {
     metrics: Arc<Metrics>,
     has_been_ready: AtomicBool,
+    /// Only drop copies: what they need is the log, and it may be read late.
+    has_no_trader: bool,
 }
 
 impl Probes for Probe {
@@ -77,7 +80,7 @@ impl Probes for Probe {
     /// Ready once a leader answered, and from then on: a failover must not take gateways out of
     /// their Service (ADR 0011).
     fn ready(&self) -> Result<(), String> {
-        if self.metrics.core_sessions.get() > 0 {
+        if self.metrics.core_sessions.get() > 0 || self.has_no_trader {
             self.has_been_ready.store(true, Ordering::Relaxed);
         }
         if self.has_been_ready.load(Ordering::Relaxed) {
@@ -104,6 +107,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), GatewayE
         desks.insert(counterparty.name.clone(), sender);
         tasks.spawn(counterparty.run(arrivals, stop.clone()));
     }
+    for session in drop_copies(&config, &metrics)? {
+        let (sender, arrivals) = mpsc::channel(1);
+        desks.insert(session.name.clone(), sender);
+        tasks.spawn(session.run(arrivals, stop.clone()));
+    }
     let listen = |purpose, address| {
         move |source| GatewayError::Listen {
             purpose,
@@ -115,6 +123,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), GatewayE
     let probe = Arc::new(Probe {
         metrics: metrics.clone(),
         has_been_ready: AtomicBool::new(false),
+        has_no_trader: config.sessions.is_empty(),
     });
     probes::serve(http, probe)
         .await
@@ -142,6 +151,22 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), GatewayE
     }
     accepting.abort();
     ended
+}
+
+fn drop_copies(config: &Config, metrics: &Arc<Metrics>) -> Result<Vec<CopySession>, GatewayError> {
+    let boot = store::boot();
+    let mut sessions = Vec::new();
+    for copy in &config.drop_copies {
+        let path = config.store.join(format!("drop-copy-{}.fix", copy.comp_id));
+        sessions.push(CopySession::new(
+            config.drop_copy(copy),
+            Store::open(&path, &boot)?,
+            config.log_replicas.clone(),
+            config.limits.store_bytes_max,
+            metrics.clone(),
+        )?);
+    }
+    Ok(sessions)
 }
 
 fn counterparties(

@@ -135,7 +135,10 @@ impl Desk {
             Record::Seen { out_seq } => self.last_out_seq = self.last_out_seq.max(*out_seq),
             Record::Orders(orders) => self.orders.set(orders),
             Record::Numbers { .. } => self.numbers_set_anew(),
-            Record::In { .. } | Record::Out { .. } | Record::Unconfirmed { .. } => {}
+            Record::In { .. }
+            | Record::Out { .. }
+            | Record::Unconfirmed { .. }
+            | Record::Copied { .. } => {}
         }
     }
 

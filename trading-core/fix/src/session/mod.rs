@@ -153,7 +153,11 @@ impl Session {
                 }
             }
             Record::Unconfirmed { from } => self.outbox.unconfirmed_from = *from,
-            Record::Entered { .. } | Record::Told(_) | Record::Seen { .. } | Record::Orders(_) => {}
+            Record::Entered { .. }
+            | Record::Told(_)
+            | Record::Seen { .. }
+            | Record::Orders(_)
+            | Record::Copied { .. } => {}
         }
     }
 

@@ -11,8 +11,8 @@
 //! replicas, and making it costs the replica's own `apply` nothing. Pure: bytes in, events out.
 //!
 //! # When another publishes next
-//! Who begins to publish asks for [`CoreMarket::whole`]: every symbol as it stands, and the trades of
-//! the last [`OVERLAP_US`] of log time, since nobody knows which of them the one before has sent. They
+//! Who begins to publish asks for [`CoreMarket::whole`]: every symbol as it stands, the newest trade and
+//! those up to [`OVERLAP_US`] before it, since nobody knows which of them the one before has sent. They
 //! keep their numbers, so whoever had them knows them again.
 
 use book::Book as _;
@@ -21,8 +21,8 @@ use marketdata::level2::Ladder;
 use marketdata::{Level, MarketEvent, Trade};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{
-    CodecError, Command, Control, Epoch, Event, LogIndex, OrderId, Price, Report, Side, SymbolId,
-    UnixMicros, decode_batch,
+    CodecError, Command, Control, Epoch, Event, LogIndex, OrderId, Price, Quantity, Report, Side,
+    SymbolId, UnixMicros, decode_batch,
 };
 
 /// Trades no older than this behind the newest are told again by a new publisher, in microseconds of
@@ -30,6 +30,13 @@ use types::{
 pub const OVERLAP_US: u64 = 2_000_000;
 /// Most trades that are told again.
 pub const OVERLAP_TRADES_MAX: usize = 1_024;
+
+/// A level that is not there, at a price that none has.
+const NO_LEVEL: Level = Level {
+    price: Price(0),
+    quantity: Quantity(0),
+    orders: 0,
+};
 
 /// Why a log cannot be read on.
 #[derive(Debug, thiserror::Error)]
@@ -240,21 +247,7 @@ impl CoreMarket {
         let late = self.recent.iter().filter(is_late);
         out.extend(late.copied().map(MarketEvent::Trade));
         let symbols: Vec<SymbolId> = self.state.symbols().map(|it| it.symbol).collect();
-        for symbol in symbols {
-            // Also a symbol without any order is named: that it has none is known.
-            let quantity = types::Quantity(0);
-            let price = Price(0);
-            out.push(MarketEvent::Level {
-                symbol,
-                side: Side::Buy,
-                level: Level {
-                    price,
-                    quantity,
-                    orders: 0,
-                },
-            });
-            self.tell(symbol, out);
-        }
+        symbols.iter().for_each(|symbol| self.tell(*symbol, out));
     }
 
     /// Appends how a symbol differs from what was told of it.
@@ -263,6 +256,15 @@ impl CoreMarket {
             return;
         };
         let close = self.state.previous_close(symbol);
+        if !self.told.contains_key(&symbol) {
+            // Also one without any order is named: that it has none is known.
+            let (side, level) = (Side::Buy, NO_LEVEL);
+            out.push(MarketEvent::Level {
+                symbol,
+                side,
+                level,
+            });
+        }
         let told = self.told.entry(symbol).or_default();
         for change in told.0.difference(&ladder) {
             out.push(MarketEvent::Level {

@@ -161,6 +161,20 @@ fn who_publishes_next_tells_all_books_and_the_last_trades_again() {
     assert_eq!(log.take(), [], "all was told");
 }
 
+/// Found over real processes: a symbol listed after the stream had begun was not known to its readers
+/// before its first order.
+#[test]
+fn a_symbol_that_is_listed_later_is_named_though_nothing_rests() {
+    let mut log = Log::new();
+    let mut whole = Vec::new();
+    log.market.whole(&mut whole);
+    let listed = SymbolId(600_002);
+    let share = SymbolDefinition::share(listed, Price(90_000), Price(110_000));
+    log.command(Command::Control(Control::DefineSymbol(share)));
+    let named: Vec<SymbolId> = log.take().iter().map(MarketEvent::symbol).collect();
+    assert_eq!(named, [listed]);
+}
+
 #[test]
 fn a_snapshot_stands_for_what_came_before_it() {
     let mut log = Log::new();

@@ -28,6 +28,17 @@ const STATUS_AGE_US_MAX: u64 = 500_000;
 /// A log that cannot be read is tried again after so many polls.
 const POLLS_BETWEEN_TRIES: u32 = 100;
 
+/// Whether this replica may publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Serves {
+    /// It serves in this epoch.
+    In(Epoch),
+    /// It does not.
+    No,
+    /// The core has not said so for too long: nothing is sent until it does.
+    Unknown,
+}
+
 /// Why the log was not read on.
 #[derive(Debug, thiserror::Error)]
 enum FollowError {
@@ -97,18 +108,24 @@ impl Feed {
             } else if let Err(error) = self.follow(applied) {
                 self.failed(&error);
             }
-            self.lead(serves, applied);
-            self.publish().await;
+            if serves != Serves::Unknown {
+                self.lead(serves, applied);
+                self.publish().await;
+            }
             self.show(applied);
         }
     }
 
-    /// The epoch in which this replica serves at this moment.
-    fn serves(&self) -> Option<Epoch> {
+    fn serves(&self) -> Serves {
         let shown = self.published.borrow();
         let status = &shown.status;
-        let age_us = now().0.saturating_sub(status.now.0);
-        (status.serving && age_us <= STATUS_AGE_US_MAX).then_some(status.epoch)
+        if now().0.saturating_sub(status.now.0) > STATUS_AGE_US_MAX {
+            return Serves::Unknown;
+        }
+        match status.serving {
+            true => Serves::In(status.epoch),
+            false => Serves::No,
+        }
     }
 
     fn failed(&mut self, error: &FollowError) {
@@ -156,11 +173,11 @@ impl Feed {
     }
 
     /// Begins or ends to publish.
-    fn lead(&mut self, serves: Option<Epoch>, applied: LogIndex) {
+    fn lead(&mut self, serves: Serves, applied: LogIndex) {
         let Some((_, market)) = &mut self.following else {
             return;
         };
-        let Some(epoch) = serves else {
+        let Serves::In(epoch) = serves else {
             self.publisher = None;
             self.waiting.clear();
             market.discard();

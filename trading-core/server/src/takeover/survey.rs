@@ -171,7 +171,10 @@ pub async fn log_of_process(address: &str, from: u64) -> Result<Inspected> {
     let channel = timeout(ASK_TIMEOUT, channel.connect()).await;
     let channel = channel.with_context(|| format!("{address} does not answer within 1 s"))??;
     let mut admin = AdminClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let asked = admin.read_log(ReadLogRequest { from_index: from });
+    let asked = admin.read_log(ReadLogRequest {
+        from_index: from,
+        follow: false,
+    });
     let stream = timeout(READ_TIMEOUT, asked).await;
     let mut stream = stream.context("the log does not begin")??.into_inner();
     let mut found = Inspected::default();

@@ -1,5 +1,7 @@
 //! A small FIX client, written for the tests only, and the gateway that it speaks to.
 
+#![allow(dead_code, reason = "not every test does all of it")]
+
 use crate::group::Group;
 use fix::dictionary::{Field, Kind};
 use fix::frame::{Frame, next};
@@ -17,11 +19,17 @@ use types::{Price, UnixMicros};
 /// A FIX gateway in front of the group, on loopback.
 pub struct FixGateway {
     child: Child,
+    name: &'static str,
     pub address: String,
 }
 
 impl FixGateway {
     pub fn start(group: &Group) -> Self {
+        Self::start_as(group, "fix")
+    }
+
+    /// One with a store of its own.
+    pub fn start_as(group: &Group, name: &'static str) -> Self {
         let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [fix, http] = [0, 1].map(|n: usize| held[n].local_addr().unwrap());
         drop(held);
@@ -32,12 +40,16 @@ impl FixGateway {
             "comp_id": "TRICENTER",
             "listen": {"fix": fix.to_string(), "http": http.to_string()},
             "entries": entries,
-            "store": group.folder.path().join("fix"),
+            "store": group.folder.path().join(name),
             "sessions": [{"comp_id": "CLIENT", "session": 70, "account": 7}],
+            "drop_copies": [{"comp_id": "BACKOFFICE", "accounts": [7]}],
+            "log_replicas": entries,
         });
-        std::fs::write(group.folder.path().join("fix.json"), config.to_string()).unwrap();
+        let path = group.folder.path().join(format!("{name}.json"));
+        std::fs::write(path, config.to_string()).unwrap();
         Self {
-            child: spawn(group),
+            child: spawn(group, name),
+            name,
             address: fix.to_string(),
         }
     }
@@ -45,23 +57,24 @@ impl FixGateway {
     pub fn kill_and_start_again(&mut self, group: &Group) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.child = spawn(group);
+        self.child = spawn(group, self.name);
     }
 
     pub fn log(&self, group: &Group) -> String {
-        std::fs::read_to_string(group.folder.path().join("log-fix")).unwrap()
+        let path = group.folder.path().join(format!("log-{}", self.name));
+        std::fs::read_to_string(path).unwrap()
     }
 }
 
-fn spawn(group: &Group) -> Child {
+fn spawn(group: &Group, name: &str) -> Child {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
-        .open(group.folder.path().join("log-fix"))
+        .open(group.folder.path().join(format!("log-{name}")))
         .unwrap();
     Command::new(env!("CARGO_BIN_EXE_trading-core"))
         .args(["fix-gateway", "--config"])
-        .arg(group.folder.path().join("fix.json"))
+        .arg(group.folder.path().join(format!("{name}.json")))
         .stdin(Stdio::null())
         .stderr(log)
         .spawn()
@@ -86,6 +99,7 @@ enum Answer {
 #[derive(Debug)]
 pub struct Counterparty {
     address: String,
+    comp_id: &'static str,
     stream: Option<TcpStream>,
     received: Vec<u8>,
     next_in: u64,
@@ -96,6 +110,8 @@ pub struct Counterparty {
     is_logged_on: bool,
     pub connections: usize,
     pub turned_away: Vec<String>,
+    /// What a listener was told: `ExecID`, and whether it may have been told before.
+    pub copies: Vec<(String, bool)>,
 }
 
 fn now() -> UnixMicros {
@@ -105,8 +121,18 @@ fn now() -> UnixMicros {
 
 impl Counterparty {
     pub fn new(address: String) -> Self {
+        Self::named("CLIENT", address)
+    }
+
+    /// The one that only listens.
+    pub fn listener(address: String) -> Self {
+        Self::named("BACKOFFICE", address)
+    }
+
+    fn named(comp_id: &'static str, address: String) -> Self {
         Self {
             address,
+            comp_id,
             stream: None,
             received: Vec::new(),
             next_in: 1,
@@ -116,6 +142,28 @@ impl Counterparty {
             is_logged_on: false,
             connections: 0,
             turned_away: Vec::new(),
+            copies: Vec::new(),
+        }
+    }
+
+    /// Breaks the connection, as a network does.
+    pub fn disconnect(&mut self) {
+        self.stream = None;
+    }
+
+    /// Goes on at another gateway, which knows nothing of the session.
+    pub async fn log_on_anew_at(&mut self, address: String) {
+        self.address = address;
+        self.next_in = 1;
+        self.next_out = 1;
+        self.sent.clear();
+        self.log_on_with(true).await;
+    }
+
+    /// Listens until so many copies have come.
+    pub async fn copies_at_least(&mut self, copies: usize) {
+        while self.copies.len() < copies {
+            self.take_some().await;
         }
     }
 
@@ -126,6 +174,10 @@ impl Counterparty {
     }
 
     pub async fn log_on(&mut self) {
+        self.log_on_with(false).await;
+    }
+
+    async fn log_on_with(&mut self, is_reset: bool) {
         self.is_logged_on = false;
         self.received.clear();
         self.stream = loop {
@@ -136,9 +188,12 @@ impl Counterparty {
             }
         };
         self.connections += 1;
-        let body = Body::new()
+        let mut body = Body::new()
             .character(Field::EncryptMethod, b'0')
             .count(Field::HeartBtInt, 30);
+        if is_reset {
+            body = body.yes(Field::ResetSeqNumFlag);
+        }
         self.send(Kind::Logon, body.into_bytes()).await;
         while !self.is_logged_on {
             self.take_some().await;
@@ -156,7 +211,7 @@ impl Counterparty {
         let (kind, body) = &self.sent[&number];
         let header = Header {
             kind: *kind,
-            sender: "CLIENT",
+            sender: self.comp_id,
             target: "TRICENTER",
             msg_seq_num: number,
             sending_time: now(),
@@ -256,6 +311,11 @@ impl Counterparty {
     }
 
     fn report(&mut self, message: &Message<'_>) {
+        if self.comp_id != "CLIENT" {
+            let id = message.text(Field::ExecID).unwrap().to_owned();
+            let is_marked = message.flag(Field::PossResend);
+            return self.copies.push((id, is_marked));
+        }
         let id = message.text(Field::ClOrdID).unwrap().to_owned();
         match message.character(Field::ExecType) {
             // Accepted, or known when it was sent again.

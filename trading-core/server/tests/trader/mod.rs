@@ -105,7 +105,10 @@ pub async fn logged(group: &Group) -> (CoreMarket, Vec<Control>) {
     let leader = group.leader().await;
     let mut admin =
         AdminClient::new(group.channel(leader).await.unwrap()).max_decoding_message_size(1 << 28);
-    let request = ReadLogRequest { from_index: 1 };
+    let request = ReadLogRequest {
+        from_index: 1,
+        follow: false,
+    };
     let mut log = admin.read_log(request).await.unwrap().into_inner();
     let (mut market, mut controls) = (CoreMarket::new(10), Vec::new());
     while let Some(chunk) = log.message().await.unwrap() {

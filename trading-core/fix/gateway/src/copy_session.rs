@@ -1,0 +1,253 @@
+//! One drop copy: the shell around its desk. It owns the socket, the store, the clock and what reads
+//! the log.
+//!
+//! ```text
+//!   arrival, bytes, time ─┐
+//!                         ├─► drop_copy::Desk ─► records ─► store, then the rest, in order
+//!   LogReader ─ copies ───┘    only while the counterparty is logged on and reads
+//! ```
+
+use crate::acceptor::Arrival;
+use crate::connection::{Came, Connection, Ending, Moved};
+use crate::counterparty::records_of;
+use crate::log_reader::{COPIES_MAX, Copied, LogReader};
+use crate::metrics::{Metrics, Refused};
+use crate::store::{Opened, Store, StoreError};
+use drop_copy::{Desk, DeskOptions};
+use fix::Effect;
+use fix::session::Now;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use types::UnixMicros;
+
+/// While so much waits to be read by the counterparty, no copy is taken: what was sent and may be lost
+/// with the connection stays within what can be sent again.
+const WAITING_BYTES_MAX: usize = 64 << 10;
+
+/// One drop copy's task.
+pub(crate) struct CopySession {
+    pub name: String,
+    desk: Desk,
+    store: Store,
+    store_bytes_max: u64,
+    replicas: Vec<String>,
+    metrics: Arc<Metrics>,
+    started: Instant,
+    connection: Option<Connection>,
+    /// What the gauges were last told: connected, logged on.
+    shown: [i64; 2],
+}
+
+enum Input {
+    Arrived(Option<Arrival>),
+    Moved(Moved),
+    Copied(Option<Copied>),
+    Due,
+    Stop,
+}
+
+impl CopySession {
+    /// Takes up a session where its store says that it was.
+    ///
+    /// # Errors
+    /// [`StoreError`] when what is found cannot be kept in order.
+    pub(crate) fn new(
+        options: DeskOptions,
+        opened: Opened,
+        replicas: Vec<String>,
+        store_bytes_max: u64,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
+        let name = options.profile.counterparty.clone();
+        let mut desk = Desk::new(options, opened.records);
+        let mut store = opened.store;
+        if !opened.is_exact {
+            let mut effects = Vec::new();
+            tracing::warn!(counterparty = %name, "the latest records may be missing");
+            desk.records_may_be_missing(opened.reserved, &mut effects);
+            store.keep(records_of(&effects))?;
+        }
+        store.checkpoint(&desk.records())?;
+        Ok(Self {
+            name,
+            desk,
+            store,
+            store_bytes_max,
+            replicas,
+            metrics,
+            started: Instant::now(),
+            connection: None,
+            shown: [0; 2],
+        })
+    }
+
+    /// Runs until stopped.
+    ///
+    /// # Errors
+    /// [`StoreError`]: without its store a session must not go on.
+    pub(crate) async fn run(
+        mut self,
+        mut arrivals: mpsc::Receiver<Arrival>,
+        stop: CancellationToken,
+    ) -> Result<(), StoreError> {
+        let (sender, mut copies) = mpsc::channel(COPIES_MAX);
+        let (accounts, told) = (self.desk.accounts(), self.desk.told());
+        let replicas = self.replicas.clone();
+        let reader = LogReader::new(replicas, accounts, told, sender, self.metrics.clone());
+        // It ends when its receiver, which this task owns, is gone.
+        tokio::spawn(reader.run());
+        let mut stopping = false;
+        loop {
+            let input = self.next_input(&mut arrivals, &mut copies, &stop, stopping);
+            let input = input.await;
+            let now = self.now();
+            let mut effects = Vec::new();
+            match input {
+                Input::Arrived(Some(arrival)) => self.arrived(arrival, now, &mut effects),
+                Input::Moved(moved) => {
+                    if (self.connection.as_mut()).is_some_and(|it| it.note(moved)) {
+                        self.take_frames(now, &mut effects);
+                    }
+                }
+                Input::Copied(Some(Copied { copy, is_old })) => {
+                    self.desk.copy(copy, is_old, now, &mut effects);
+                }
+                Input::Due => self.desk.tick(now, &mut effects),
+                Input::Arrived(None) | Input::Copied(None) | Input::Stop => {
+                    stopping = true;
+                    let text = "this gateway stops: connect again";
+                    self.desk.log_out(text, now, &mut effects);
+                }
+            }
+            self.perform(effects)?;
+            self.end_connection();
+            self.show();
+            if stopping && self.connection.is_none() {
+                return self.store.close();
+            }
+        }
+    }
+
+    async fn next_input(
+        &mut self,
+        arrivals: &mut mpsc::Receiver<Arrival>,
+        copies: &mut mpsc::Receiver<Copied>,
+        stop: &CancellationToken,
+        stopping: bool,
+    ) -> Input {
+        let desk_due = self.desk.deadline_ms();
+        let desk_due = desk_due.map(|ms| self.started + Duration::from_millis(ms));
+        let ends = self.connection.as_ref().and_then(Connection::ends);
+        let due = [desk_due, ends].into_iter().flatten().min();
+        let waiting = self.connection.as_ref().map(Connection::waiting_bytes);
+        let is_read = waiting.is_some_and(|bytes| bytes < WAITING_BYTES_MAX);
+        let takes_copies = !stopping && is_read && self.desk.session().is_up();
+        tokio::select! {
+            () = stop.cancelled(), if !stopping => Input::Stop,
+            arrival = arrivals.recv(), if !stopping => Input::Arrived(arrival),
+            moved = Connection::moved(&mut self.connection) => Input::Moved(moved),
+            copied = copies.recv(), if takes_copies => Input::Copied(copied),
+            () = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            } => Input::Due,
+        }
+    }
+
+    fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+        let wall = wall.map_or(0, |passed| passed.as_micros());
+        Now {
+            wall: UnixMicros(u64::try_from(wall).unwrap_or(u64::MAX)),
+            ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn arrived(&mut self, arrival: Arrival, now: Now, effects: &mut Vec<Effect>) {
+        if self.connection.is_some() {
+            return self.metrics.refuse(Refused::Connected);
+        }
+        tracing::info!(counterparty = %self.name, "drop copy connected");
+        self.connection = Some(Connection::new(arrival));
+        self.desk.connected(now);
+        self.take_frames(now, effects);
+    }
+
+    fn take_frames(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        if !self.desk.session().is_connected() {
+            return;
+        }
+        let (desk, name) = (&mut self.desk, &self.name);
+        connection.take_frames(|came| {
+            match came {
+                Came::Message(bytes) => desk.receive(bytes, now, effects),
+                Came::Garbled(fault) => {
+                    tracing::debug!(counterparty = %name, %fault, "garbled");
+                    desk.garbled(effects);
+                }
+            }
+            desk.session().is_connected()
+        });
+    }
+
+    /// Does what the desk says: first all is kept, then the rest goes out.
+    fn perform(&mut self, effects: Vec<Effect>) -> Result<(), StoreError> {
+        self.store.keep(records_of(&effects))?;
+        for effect in effects {
+            match effect {
+                Effect::Keep(_) => {}
+                Effect::Count(counted) => self.metrics.count(counted),
+                // A desk that only listens asks nothing of the core.
+                Effect::Submit { .. } => {}
+                Effect::Transmit(bytes) => {
+                    if let Some(connection) = &mut self.connection {
+                        connection.transmit(&bytes);
+                    }
+                }
+                Effect::Disconnect => {
+                    if let Some(connection) = &mut self.connection {
+                        connection.end();
+                    }
+                }
+            }
+        }
+        if self.store.bytes() > self.store_bytes_max {
+            self.store.checkpoint(&self.desk.records())?;
+        }
+        Ok(())
+    }
+
+    fn end_connection(&mut self) {
+        let Some(connection) = &self.connection else {
+            return;
+        };
+        let ending = connection.ending();
+        if ending == Ending::Slow {
+            self.metrics.slow_counterparties.inc();
+        }
+        if ending != Ending::No {
+            tracing::info!(counterparty = %self.name, "drop copy disconnected");
+            self.desk.disconnected();
+            self.connection = None;
+        }
+    }
+
+    fn show(&mut self) {
+        let shows = [
+            i64::from(self.connection.is_some()),
+            i64::from(self.desk.session().is_up()),
+        ];
+        let gauges = [&self.metrics.connected, &self.metrics.logged_on];
+        for ((gauge, now), before) in gauges.into_iter().zip(shows).zip(self.shown) {
+            gauge.add(now - before);
+        }
+        self.shown = shows;
+    }
+}
