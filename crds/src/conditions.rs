@@ -10,7 +10,8 @@
 //! | `EntryReady` | this center's entry takes clients |
 //!
 //! Those are a `TradingCore`'s. A `Switchover` has `Ready` once it has ended well, and
-//! `GapWithinObjective` once a gap was measured.
+//! `GapWithinObjective` once a gap was measured. An `FpgaCard` has `Ready` while it may be used and
+//! `Healthy` while nothing is wrong with it.
 //!
 //! Without data a condition is `Unknown`, never `True`. Two more are there only while they hold, as
 //! the kstatus convention wants it: `Reconciling` (this center's objects are still becoming what the
@@ -38,6 +39,9 @@ pub const STALLED: &str = "Stalled";
 
 /// A planned move's time without service was no longer than its objective.
 pub const GAP_WITHIN_OBJECTIVE: &str = "GapWithinObjective";
+
+/// Nothing is wrong with a card.
+pub const HEALTHY: &str = "Healthy";
 
 /// Every type that is always there on a `TradingCore`, in the order in which they are written.
 pub const TYPES: [&str; 6] = [

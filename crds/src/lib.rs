@@ -9,10 +9,14 @@
 //! API group `tricenter.dev`, version `v1alpha1`. This member depends on no other.
 
 pub mod conditions;
+mod fpga_card;
 mod switchover;
 mod trading_core;
 pub mod yaml;
 
+pub use fpga_card::{
+    FpgaCard, FpgaCardFinding, FpgaCardLink, FpgaCardSpec, FpgaCardState, FpgaCardStatus,
+};
 pub use switchover::{
     Check, Leg, Switchover, SwitchoverPhase, SwitchoverSpec, SwitchoverStatus, Verdict,
 };
@@ -41,6 +45,10 @@ pub struct DefinitionFile {
 #[must_use]
 pub fn definitions() -> Vec<DefinitionFile> {
     vec![
+        DefinitionFile {
+            name: "fpgacards.tricenter.dev.yaml",
+            definition: FpgaCard::crd(),
+        },
         DefinitionFile {
             name: "switchovers.tricenter.dev.yaml",
             definition: Switchover::crd(),
