@@ -12,6 +12,8 @@
 //! Those are a `TradingCore`'s. A `Switchover` has `Ready` once it has ended well, and
 //! `GapWithinObjective` once a gap was measured. A `Takeover` has `Ready` once it has ended well,
 //! `RpoZero` once the survivor was asked, and `Approved` once approvals are needed.
+//! An `FpgaCard` has `Ready` while it may be used and
+//! `Healthy` while nothing is wrong with it.
 //!
 //! Without data a condition is `Unknown`, never `True`. Two more are there only while they hold, as
 //! the kstatus convention wants it: `Reconciling` (this center's objects are still becoming what the
@@ -42,6 +44,8 @@ pub const GAP_WITHIN_OBJECTIVE: &str = "GapWithinObjective";
 
 /// Enough people have approved, or none need to.
 pub const APPROVED: &str = "Approved";
+/// Nothing is wrong with a card.
+pub const HEALTHY: &str = "Healthy";
 
 /// Every type that is always there on a `TradingCore`, in the order in which they are written.
 pub const TYPES: [&str; 6] = [

@@ -10,6 +10,7 @@
 
 mod approval;
 pub mod conditions;
+mod fpga_card;
 mod switchover;
 mod takeover;
 mod trading_core;
@@ -17,6 +18,9 @@ pub mod yaml;
 
 pub use approval::{
     Approval, ApprovalSpec, ApprovalStatus, RequestKind, RequestReference, request_digest,
+};
+pub use fpga_card::{
+    FpgaCard, FpgaCardFinding, FpgaCardLink, FpgaCardSpec, FpgaCardState, FpgaCardStatus,
 };
 pub use switchover::{
     Check, Leg, Switchover, SwitchoverPhase, SwitchoverSpec, SwitchoverStatus, Verdict,
@@ -53,6 +57,10 @@ pub fn definitions() -> Vec<DefinitionFile> {
         DefinitionFile {
             name: "approvals.tricenter.dev.yaml",
             definition: Approval::crd(),
+        },
+        DefinitionFile {
+            name: "fpgacards.tricenter.dev.yaml",
+            definition: FpgaCard::crd(),
         },
         DefinitionFile {
             name: "switchovers.tricenter.dev.yaml",

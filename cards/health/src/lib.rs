@@ -20,6 +20,7 @@ mod series;
 mod settings;
 mod state;
 mod thresholds;
+mod verdict;
 
 pub use address::{AddressError, CardAddress};
 pub use cross_check::{CrossCheck, CrossCheckCounts, Mismatch, Sample};
@@ -29,3 +30,4 @@ pub use reading::{Card, Link, Reading, Statistics};
 pub use settings::{EccTrend, Settings, SettingsError, TemperatureTrend};
 pub use state::{Finding, Judgement, Reason, State};
 pub use thresholds::{Band, Direction, Limit, Signal};
+pub use verdict::Verdict;

@@ -93,6 +93,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("tui", CONTROL_PLANE),
     ("card-health", &["marketdata"]),
     ("card-simulated", &["card-health", "marketdata"]),
+    ("card-agent", &["card-health", "crds", "probes"]),
+    ("card-takeover", &["card-health", "marketdata"]),
     ("toxiproxy-client", &[]),
     ("chaos-scenario", &[]),
     (
