@@ -329,14 +329,14 @@ impl Takeover {
             .front()
             .is_some_and(|(number, _)| *number == sequence);
         if is_known && let Some((_, decoded)) = self.card.pop_front() {
+            let was_handed_on = sequence < self.next;
             self.counts.compared += 1;
             if decoded != message {
-                if self.mode == Mode::OnCard {
-                    // It was handed on already.
+                if was_handed_on {
                     effects.push(Effect::Distrust { from: sequence });
                 }
                 self.leave(Why::Difference, effects);
-            } else {
+            } else if !was_handed_on || self.mode == Mode::OnCard {
                 self.soaked += 1;
             }
         } else if self.mode != Mode::OnSoftware {
@@ -380,7 +380,9 @@ impl Takeover {
         }
         let was_on_card = self.mode == Mode::OnCard;
         self.relapses = (self.relapses + 1).min(self.settings.doublings_max);
-        self.card.clear();
+        // What it handed on and nobody has compared yet is compared when its turn comes.
+        let next = self.next;
+        self.card.retain(|(sequence, _)| *sequence < next);
         self.behind_since_ms = None;
         let kept = std::mem::take(&mut self.software);
         // Only the agent's word lets a card that was found wrong soak again.
@@ -576,6 +578,20 @@ mod tests {
         run.software(4);
         assert!(run.effects.contains(&Effect::Distrust { from: 4 }));
         assert_eq!(run.takeover.mode(), Mode::OnSoftware);
+    }
+
+    /// Found by `every_message_comes_once_and_in_order`: the card's messages were forgotten with it.
+    #[test]
+    fn what_a_card_handed_on_is_compared_even_after_it_was_left() {
+        let mut run = Run::on_card();
+        run.take(Event::Card {
+            sequence: 4,
+            message: b"wrong",
+        });
+        run.take(Event::Verdict { is_usable: false });
+        run.software(4);
+        assert_eq!(run.effects.last(), Some(&Effect::Distrust { from: 4 }));
+        assert_eq!(run.delivered(), [1, 2, 3, 4]);
     }
 
     #[test]

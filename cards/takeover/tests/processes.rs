@@ -143,7 +143,7 @@ fn run(fault: Fault, says: &str) -> (Vec<String>, u64) {
     // The last packets are in the decoder's socket before the signal is.
     terminate(&decoder);
     until("end delivered");
-    println!("{said:#?}");
+    println!("{fault:?}: {said:#?}");
     let all = sent.load(Ordering::Relaxed);
     (said, all)
 }

@@ -62,11 +62,12 @@ impl Drop for Process {
 
 /// A simulated card and an agent, each a process, and a feed.
 pub struct World {
-    pub folder: tempfile::TempDir,
     pub metrics: SocketAddr,
+    feeds: Arc<AtomicBool>,
+    // Dropped in this order: both processes before the folder they write in.
     _card: Process,
     _agent: Process,
-    feeds: Arc<AtomicBool>,
+    folder: tempfile::TempDir,
 }
 
 impl Drop for World {
