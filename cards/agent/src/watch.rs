@@ -41,6 +41,9 @@ pub struct Snapshot {
 /// All cards of the node.
 pub type Cards = BTreeMap<CardAddress, Snapshot>;
 
+/// A card that was looked at, what it said, and what it decoded.
+type Looked = (Box<dyn Card>, Reading, Vec<Sample>);
+
 /// One card with its judge.
 struct Watcher {
     address: CardAddress,
@@ -49,7 +52,7 @@ struct Watcher {
     judge: Judge,
     cross_check: CrossCheck,
     card: Option<Box<dyn Card>>,
-    under_way: Option<JoinHandle<(Box<dyn Card>, Reading, Vec<Sample>)>>,
+    under_way: Option<JoinHandle<Looked>>,
     snapshot: Snapshot,
 }
 
