@@ -262,13 +262,16 @@ impl Takeover {
         }
         let has_begun = self.mode == Mode::OnCard || self.soaked > 0;
         let expected = self.card.back().map(|(number, _)| number + 1);
-        let left_out = self
-            .software
-            .front()
-            .is_some_and(|(number, _)| *number < sequence)
-            || expected.is_some_and(|number| number < sequence)
+        // Messages that wait to be handed on must have no hole, or it would be handed on with them.
+        let waiting = expected.filter(|number| *number > self.next);
+        let left_out = (has_begun
+            && self
+                .software
+                .front()
+                .is_some_and(|(number, _)| *number < sequence))
+            || waiting.is_some_and(|number| number < sequence)
             || (self.mode == Mode::OnCard && self.next < sequence);
-        if has_begun && left_out {
+        if left_out {
             return self.leave(Why::Hole, effects);
         }
         // Before its first message in a soak a card has not heard all that was.
@@ -410,7 +413,15 @@ impl Takeover {
         let soak_ms = self.settings.soak_ms << doublings;
         let is_long = at_ms - self.soak_since_ms >= soak_ms
             && self.soaked >= self.settings.soak_messages << doublings;
-        if is_long {
+        if !is_long {
+            return;
+        }
+        let ahead: Vec<_> = (self.card.iter())
+            .filter(|(number, _)| *number >= self.next)
+            .cloned()
+            .collect();
+        let follows = ahead.first().is_none_or(|(number, _)| *number == self.next);
+        if follows {
             self.mode = Mode::OnCard;
             effects.push(Effect::Now {
                 mode: self.mode,
@@ -418,10 +429,6 @@ impl Takeover {
                 from: self.next,
             });
             // Where the card is ahead, what it has is handed on now, and compared when its turn comes.
-            let ahead: Vec<_> = (self.card.iter())
-                .filter(|(number, _)| *number >= self.next)
-                .cloned()
-                .collect();
             for (sequence, message) in ahead {
                 self.deliver(sequence, message, effects);
             }
@@ -592,6 +599,21 @@ mod tests {
         run.software(4);
         assert_eq!(run.effects.last(), Some(&Effect::Distrust { from: 4 }));
         assert_eq!(run.delivered(), [1, 2, 3, 4]);
+    }
+
+    /// Found by the same: what a soaking card had decoded ahead was handed on with its hole.
+    #[test]
+    fn a_hole_in_what_a_card_has_ahead_ends_its_soak() {
+        let mut run = Run::new();
+        run.take(Event::Verdict { is_usable: true });
+        [1, 2, 3, 5]
+            .into_iter()
+            .for_each(|sequence| run.card(sequence));
+        (1..=5).for_each(|sequence| run.software(sequence));
+        assert_eq!(
+            (run.delivered(), run.why()),
+            (vec![1, 2, 3, 4, 5], Some(Why::Hole))
+        );
     }
 
     #[test]
