@@ -41,6 +41,9 @@ pub struct Snapshot {
 /// All cards of the node.
 pub type Cards = BTreeMap<CardAddress, Snapshot>;
 
+/// What a reading gives, with the card that gave it.
+type Answer = (Box<dyn Card>, Reading, Vec<Sample>);
+
 /// One card with its judge.
 struct Watcher {
     address: CardAddress,
@@ -49,7 +52,7 @@ struct Watcher {
     judge: Judge,
     cross_check: CrossCheck,
     card: Option<Box<dyn Card>>,
-    under_way: Option<JoinHandle<(Box<dyn Card>, Reading, Vec<Sample>)>>,
+    under_way: Option<JoinHandle<Answer>>,
     snapshot: Snapshot,
 }
 
