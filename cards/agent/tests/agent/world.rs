@@ -40,11 +40,12 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 fn simulated_card() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "card-simulated"])
-            .status()
-            .unwrap();
-        assert!(built.success());
+        let mut cargo = Command::new(env!("CARGO"));
+        // As the whole workspace is built for its tests, so that nothing is compiled twice.
+        cargo.args(["build", "--quiet", "--locked", "--workspace"]);
+        cargo.args(["--bin", "tricenter-simulated-card"]);
+        lab_parts::leave_package(&mut cargo);
+        assert!(cargo.status().unwrap().success());
         let agent = Path::new(env!("CARGO_BIN_EXE_tricenter-card-agent"));
         agent.with_file_name("tricenter-simulated-card")
     })
