@@ -33,15 +33,11 @@ fn groups() -> Groups {
     }
 }
 
-/// Whether multicast works on loopback here, found by trying; says so when it does not.
-async fn multicast_works(groups: Groups) -> bool {
-    match check_multicast(groups.incremental[0], Interface::default()).await {
-        Ok(()) => true,
-        Err(reason) => {
-            eprintln!("skipped: {reason}");
-            false
-        }
-    }
+/// Fails, and says why, where loopback has no multicast: without it nothing here is tested.
+async fn needs_multicast(groups: Groups) {
+    check_multicast(groups.incremental[0], Interface::default())
+        .await
+        .expect("this test needs multicast on loopback");
 }
 
 /// What a reader has heard.
@@ -159,9 +155,7 @@ async fn metric(group: &Group, replica: usize, name: &str) -> Option<u64> {
 #[tokio::test]
 async fn a_reader_has_the_book_and_the_trades_of_the_log_and_one_who_comes_late_the_book() {
     let groups = groups();
-    if !multicast_works(groups).await {
-        return;
-    }
+    needs_multicast(groups).await;
     let group = publishing(groups).await;
     let reader = Reader::start(groups);
     group
@@ -197,9 +191,7 @@ async fn a_reader_has_the_book_and_the_trades_of_the_log_and_one_who_comes_late_
 #[tokio::test]
 async fn a_killed_leader_costs_a_reader_a_new_stream_and_no_trade_lost_or_twice() {
     let groups = groups();
-    if !multicast_works(groups).await {
-        return;
-    }
+    needs_multicast(groups).await;
     let mut group = publishing(groups).await;
     let reader = Reader::start(groups);
     group
@@ -227,9 +219,7 @@ async fn a_killed_leader_costs_a_reader_a_new_stream_and_no_trade_lost_or_twice(
 #[tokio::test]
 async fn a_leader_that_froze_publishes_no_more_when_it_goes_on() {
     let groups = groups();
-    if !multicast_works(groups).await {
-        return;
-    }
+    needs_multicast(groups).await;
     let mut group = publishing(groups).await;
     let reader = Reader::start(groups);
     trade(&group, 0).await;
