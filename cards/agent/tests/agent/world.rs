@@ -102,12 +102,8 @@ impl World {
              temperatureTrend: {{stuckMs: 1000}}}}"
         );
         std::fs::write(path("cards.yaml"), configuration).unwrap();
-        let metrics = UdpSocket::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        let agent = Command::new(env!("CARGO_BIN_EXE_tricenter-card-agent"))
-            .args(["--node", "n1", "--listen", &metrics.to_string()])
+        let mut agent = Command::new(env!("CARGO_BIN_EXE_tricenter-card-agent"))
+            .args(["--node", "n1", "--listen", "127.0.0.1:0"])
             .args([
                 Path::new("--root"),
                 &path("root"),
@@ -115,9 +111,11 @@ impl World {
                 &path("verdicts"),
             ])
             .args([Path::new("--configuration"), &path("cards.yaml")])
-            .stdout(Stdio::null())
+            .env("RUST_LOG", "info")
+            .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        let metrics = listening(&mut agent);
         let feeds = Arc::new(AtomicBool::new(true));
         send(feed, Arc::clone(&feeds));
         Self {
@@ -152,6 +150,22 @@ impl World {
                 .then_some(verdict)
         })
     }
+}
+
+/// Where an agent listens, as it says itself when it has started: a port chosen for it beforehand
+/// may be somebody else's by then. Its later lines are read away, so that it never waits for a
+/// reader.
+fn listening(agent: &mut Child) -> SocketAddr {
+    let mut lines = BufReader::new(agent.stdout.take().unwrap()).lines();
+    let address = lines
+        .by_ref()
+        .find_map(|line| {
+            let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+            line["fields"]["listening"].as_str()?.parse().ok()
+        })
+        .expect("the agent ended before it listened; its error stands above");
+    std::thread::spawn(move || lines.count());
+    address
 }
 
 /// Sends a feed, 200 packets of a few messages a second, until told to stop.
