@@ -65,6 +65,11 @@ fn main() {
         black_box(Message::read(black_box(&bytes)).is_ok());
     });
     print("fields found", &read);
+    let checked = measure(|| {
+        let message = Message::read(black_box(&bytes));
+        black_box(message.is_ok_and(|message| message.check().is_ok()));
+    });
+    print("fields and dictionary", &checked);
     let all = measure(|| {
         let bytes = black_box(&bytes);
         let whole = matches!(next(bytes), Frame::Whole { .. });

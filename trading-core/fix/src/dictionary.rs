@@ -45,7 +45,7 @@ macro_rules! fields {
         }
 
         /// All fields, in the order of their tags.
-        const FIELDS: &[Field] = &[$(Field::$name,)*];
+        pub(crate) const FIELDS: &[Field] = &[$(Field::$name,)*];
         const RULES: &[FieldRule] = &[
             $(FieldRule { tag: $tag, name: stringify!($name), form: $form },)*
         ];
@@ -132,14 +132,13 @@ fields! {
 
 /// Fields below this tag are found in a table; those above by search.
 const TABLE_END: usize = 1_000;
-const NOT_LISTED: u8 = u8::MAX;
 
-const BY_TAG: [u8; TABLE_END] = {
-    let mut table = [NOT_LISTED; TABLE_END];
+const BY_TAG: [Option<Field>; TABLE_END] = {
+    let mut table = [None; TABLE_END];
     let mut place = 0;
     while place < RULES.len() {
         if (RULES[place].tag as usize) < TABLE_END {
-            table[RULES[place].tag as usize] = place as u8;
+            table[RULES[place].tag as usize] = Some(FIELDS[place]);
         }
         place += 1;
     }
@@ -153,8 +152,8 @@ impl Field {
     /// The field with that tag.
     #[must_use]
     pub fn of_tag(tag: u32) -> Option<Self> {
-        if let Some(place) = BY_TAG.get(tag as usize) {
-            return FIELDS.get(usize::from(*place)).copied();
+        if let Some(found) = BY_TAG.get(tag as usize) {
+            return *found;
         }
         (tag == 2964).then_some(Self::SelfMatchPreventionInstruction)
     }
@@ -182,6 +181,17 @@ impl Field {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FieldSet(u128);
 
+/// Each field's place in a set. Looked up, for a shift of 128 bits takes several times as long.
+const BITS: [u128; Field::COUNT] = {
+    let mut bits = [0; Field::COUNT];
+    let mut place = 0;
+    while place < bits.len() {
+        bits[place] = 1 << place;
+        place += 1;
+    }
+    bits
+};
+
 const _: () = assert!(FIELDS.len() <= 128, "a FieldSet has 128 places");
 
 impl FieldSet {
@@ -198,8 +208,9 @@ impl FieldSet {
     }
 
     /// Adds one; false when it was in already.
+    #[inline]
     pub fn insert(&mut self, field: Field) -> bool {
-        let bit = 1 << field as u8;
+        let bit = BITS[field as usize];
         let is_new = self.0 & bit == 0;
         self.0 |= bit;
         is_new
@@ -208,7 +219,7 @@ impl FieldSet {
     /// Whether it is in.
     #[must_use]
     pub const fn has(self, field: Field) -> bool {
-        self.0 & (1 << field as u8) != 0
+        self.0 & BITS[field as usize] != 0
     }
 
     /// Those that are in this set and not in the other.
@@ -223,7 +234,16 @@ impl FieldSet {
         Self(self.0 | other.0)
     }
 
+    /// Takes out the one with the lowest tag.
+    #[inline]
+    pub(crate) fn take_first(&mut self) -> Option<Field> {
+        let first = self.first();
+        self.0 &= self.0.wrapping_sub(1);
+        first
+    }
+
     /// The one with the lowest tag.
+    #[inline]
     #[must_use]
     pub fn first(self) -> Option<Field> {
         FIELDS.get(self.0.trailing_zeros() as usize).copied()
@@ -380,6 +400,19 @@ pub const HEADER: FieldSet = HEADER_REQUIRED.and(FieldSet::of(&[
     Field::OrigSendingTime,
     Field::LastMsgSeqNumProcessed,
 ]));
+
+/// All fields whose form is [`Form::Text`].
+pub(crate) const TEXTS: FieldSet = {
+    let mut texts = FieldSet(0);
+    let mut place = 0;
+    while place < RULES.len() {
+        if matches!(RULES[place].form, Form::Text) {
+            texts.0 |= 1 << place;
+        }
+        place += 1;
+    }
+    texts
+};
 
 /// What stands after it.
 pub const TRAILER: FieldSet = FieldSet::of(&[Field::CheckSum]);

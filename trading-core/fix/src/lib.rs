@@ -26,6 +26,7 @@ pub mod session;
 mod testing;
 mod told;
 pub mod value;
+mod word;
 pub mod write;
 
 pub use desk::{Desk, DeskOptions};

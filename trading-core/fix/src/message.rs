@@ -3,7 +3,7 @@
 
 use crate::dictionary::{self, Field, FieldSet, Form, HEADER, HEADER_REQUIRED, Kind, TRAILER};
 use crate::frame::{Garble, SOH};
-use crate::value;
+use crate::{value, word};
 use types::{Price, Quantity, UnixMicros};
 
 /// Why a message is refused by the session (`SessionRejectReason`, tag 373).
@@ -125,6 +125,9 @@ fn accepted(form: Form) -> String {
     }
 }
 
+/// No tag of FIX has more.
+const TAG_DIGITS_MAX: usize = 7;
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Span {
     start: u16,
@@ -139,6 +142,7 @@ pub struct Message<'a> {
     spans: [Span; Field::COUNT],
     kind: Option<Kind>,
     fault: Option<Fault>,
+    has_control_characters: bool,
 }
 
 impl<'a> Message<'a> {
@@ -154,59 +158,55 @@ impl<'a> Message<'a> {
             spans: [Span::default(); Field::COUNT],
             kind: None,
             fault: None,
+            has_control_characters: has_control_characters(bytes),
         };
         let mut part = Part::Header;
         let mut at = 0;
         while at < bytes.len() {
-            let (tag, start) = read_tag(bytes, at).ok_or(Garble::Field)?;
-            let rest = bytes.get(start..).unwrap_or_default();
-            let length = rest.iter().position(|byte| *byte == SOH);
-            let end = start + length.ok_or(Garble::Field)?;
-            message.note(tag, start, end, &mut part);
+            let Place { tag, start, end } = Place::at(bytes, at).ok_or(Garble::Field)?;
+            match Field::of_tag(tag) {
+                Some(field) => message.note(field, start, end, &mut part),
+                None => message.note_unlisted(tag, &mut part),
+            }
             at = end + 1;
         }
         message.kind = message.bytes_of(Field::MsgType).and_then(Kind::of_msg_type);
         Ok(message)
     }
 
-    fn note(&mut self, tag: u32, start: usize, end: usize, part: &mut Part) {
-        let Some(field) = Field::of_tag(tag) else {
-            // User-defined fields are not looked at.
-            if !(5_000..10_000).contains(&tag) {
-                self.find(Fault {
-                    tag,
-                    reason: RejectReason::InvalidTagNumber,
-                });
-            }
-            *part = Part::Body;
-            return;
-        };
+    #[inline(always)]
+    fn note(&mut self, field: Field, start: usize, end: usize, part: &mut Part) {
         if !self.present.insert(field) {
-            self.find(Fault::of(field, RejectReason::TagAppearsTwice));
-            return;
+            return self.find(Fault::of(field, RejectReason::TagAppearsTwice));
         }
         // A longer message is never whole.
-        let place = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
         self.spans[field as usize] = Span {
-            start: place(start),
-            end: place(end),
+            start: start as u16,
+            end: end as u16,
         };
-        let belongs = if HEADER.has(field) {
-            Part::Header
-        } else if TRAILER.has(field) {
-            Part::Trailer
-        } else {
-            Part::Body
-        };
+        let belongs = PARTS[field as usize];
         if belongs < *part {
             self.find(Fault::of(field, RejectReason::TagOutOfOrder));
+        } else {
+            *part = belongs;
         }
-        *part = belongs.max(*part);
         if start == end {
             self.find(Fault::of(field, RejectReason::TagWithoutValue));
         }
     }
 
+    /// User-defined fields are not looked at, others are none.
+    fn note_unlisted(&mut self, tag: u32, part: &mut Part) {
+        if !(5_000..10_000).contains(&tag) {
+            self.find(Fault {
+                tag,
+                reason: RejectReason::InvalidTagNumber,
+            });
+        }
+        *part = Part::Body;
+    }
+
+    #[cold]
     fn find(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
     }
@@ -251,11 +251,13 @@ impl<'a> Message<'a> {
 
     fn check_forms(&self, fields: FieldSet) -> Result<(), Fault> {
         let mut left = self.present.without(self.present.without(fields));
-        while let Some(field) = left.first() {
-            left = left.without(FieldSet::of(&[field]));
+        if !self.has_control_characters {
+            left = left.without(dictionary::TEXTS);
+        }
+        while let Some(field) = left.take_first() {
             let value = self.bytes_of(field).unwrap_or_default();
             let is_right = match field.rule().form {
-                Form::Text => value.iter().all(|byte| *byte >= b' '),
+                Form::Text => !has_control_characters(value),
                 Form::Count => value::count(value).is_some(),
                 Form::Quantity => value::quantity(value).is_some(),
                 Form::Price => value::price(value).is_some(),
@@ -294,10 +296,11 @@ impl<'a> Message<'a> {
     /// A field's value as it stands there.
     #[must_use]
     pub fn bytes_of(&self, field: Field) -> Option<&'a [u8]> {
-        if !self.present.has(field) {
+        let Span { start, end } = self.spans[field as usize];
+        // No field stands at the very beginning without a tag.
+        if start == 0 {
             return None;
         }
-        let Span { start, end } = self.spans[field as usize];
         self.bytes.get(usize::from(start)..usize::from(end))
     }
 
@@ -354,17 +357,67 @@ enum Part {
     Trailer,
 }
 
-/// The tag at `at`, and where its value begins.
-fn read_tag(bytes: &[u8], at: usize) -> Option<(u32, usize)> {
-    let mut tag = 0;
-    for (place, byte) in bytes.iter().enumerate().skip(at).take(8) {
-        match byte {
-            b'0'..=b'9' => tag = tag * 10 + u32::from(byte - b'0'),
-            b'=' if place > at => return Some((tag, place + 1)),
-            _ => return None,
+/// The part that each field stands in.
+const PARTS: [Part; Field::COUNT] = {
+    let mut parts = [Part::Body; Field::COUNT];
+    let mut place = 0;
+    while place < Field::COUNT {
+        let field = dictionary::FIELDS[place];
+        if HEADER.has(field) {
+            parts[place] = Part::Header;
+        } else if TRAILER.has(field) {
+            parts[place] = Part::Trailer;
         }
+        place += 1;
     }
-    None
+    parts
+};
+
+/// Where a field is.
+struct Place {
+    tag: u32,
+    /// Where its value begins.
+    start: usize,
+    /// Where its value ends: at its [`SOH`].
+    end: usize,
+}
+
+impl Place {
+    /// The field that begins at `at`. Most are found in the first eight bytes.
+    #[inline(always)]
+    fn at(bytes: &[u8], at: usize) -> Option<Self> {
+        let word = word::load(bytes.get(at..)?);
+        let [a, b, c, ..] = word.to_le_bytes().map(|byte| byte.wrapping_sub(b'0'));
+        const EQUALS: u8 = b'=' - b'0';
+        let (tag, start) = if b == EQUALS && a <= 9 {
+            (a.into(), at + 2)
+        } else if c == EQUALS && a <= 9 && b <= 9 {
+            (u32::from(a) * 10 + u32::from(b), at + 3)
+        } else {
+            let length = word::first(word::places(word, b'='));
+            if !(1..=TAG_DIGITS_MAX).contains(&length) {
+                return None;
+            }
+            (word::digits(word, length)? as u32, at + length + 1)
+        };
+        let mut ends = word::places(word, SOH);
+        let mut looked_at = at;
+        while ends == 0 {
+            looked_at += word::BYTES;
+            let rest = bytes.get(looked_at..).filter(|rest| !rest.is_empty())?;
+            ends = word::places(word::load(rest), SOH);
+        }
+        let end = looked_at + word::first(ends);
+        Some(Self { tag, start, end })
+    }
+}
+
+/// Whether there is a control character that ends no field.
+fn has_control_characters(bytes: &[u8]) -> bool {
+    // Without a branch a byte, so that many are looked at in one instruction.
+    bytes.iter().fold(0, |found, byte| {
+        found | u8::from(*byte < b' ' && *byte != SOH)
+    }) != 0
 }
 
 #[cfg(test)]
@@ -434,6 +487,16 @@ mod tests {
             message.check().unwrap_err().text(&message),
             "OrdType (40) \"Z\" is not accepted: use one of 1 2 3 4 5 6 7 8 9 D E G I J K L M P"
         );
+    }
+
+    #[test]
+    fn a_text_with_a_control_character_is_refused() {
+        use RejectReason::IncorrectDataFormat;
+        for control in 2..b' ' {
+            let text = order(&format!("40=1|58=a{}b|", char::from(control)));
+            assert_eq!(fault(&text), Some((58, IncorrectDataFormat)), "{control}");
+        }
+        assert_eq!(fault(&order("40=1|58=a b\u{e9}|")), None);
     }
 
     #[test]

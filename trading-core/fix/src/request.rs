@@ -3,6 +3,7 @@
 use crate::dictionary::{Field, Kind};
 use crate::message::Message;
 use crate::orders::{Entered, SELF_TRADE_DEFAULT};
+use crate::value;
 use types::{
     AccountId, ClOrdId, MarketStyle, NewOrder, OrderKind, Price, Request, SelfTradePrevention,
     Side, SymbolId, TimeInForce,
@@ -44,9 +45,8 @@ fn refuse<T>(cause: Cause, text: impl Into<String>) -> Result<T, Refusal> {
 /// # Errors
 /// [`Refusal`], to be answered as the message's kind wants it.
 pub fn read(message: &Message<'_>, account: AccountId) -> Result<Option<Entered>, Refusal> {
-    if let Some(named) = message.text(Field::Account)
-        && named.parse() != Ok(account.0)
-    {
+    if message.has(Field::Account) && message.count(Field::Account) != Some(account.0) {
+        let named = message.text(Field::Account).unwrap_or_default();
         let text = format!("Account (1) {named:?} is not accepted: use {account} or leave it out");
         return refuse(Cause::Account, text);
     }
@@ -71,8 +71,9 @@ pub fn read(message: &Message<'_>, account: AccountId) -> Result<Option<Entered>
 }
 
 fn id(message: &Message<'_>, field: Field) -> Result<ClOrdId, Refusal> {
-    let text = message.text(field).unwrap_or_default();
-    ClOrdId::new(text).or_else(|_| {
+    let bytes = message.bytes_of(field).unwrap_or_default();
+    ClOrdId::of_bytes(bytes).map_or_else(|| {
+        let text = message.text(field).unwrap_or_default();
         let text = format!(
             "{} ({}) {text:?} is not accepted: use 1 to {} printable ASCII characters without spaces",
             field.rule().name,
@@ -80,15 +81,16 @@ fn id(message: &Message<'_>, field: Field) -> Result<ClOrdId, Refusal> {
             ClOrdId::LENGTH_MAX
         );
         refuse(Cause::Id(field), text)
-    })
+    }, Ok)
 }
 
 fn symbol(message: &Message<'_>) -> Result<SymbolId, Refusal> {
-    let text = message.text(Field::Symbol).unwrap_or_default();
-    let digits = text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit());
-    match text.parse() {
-        Ok(number) if digits => Ok(SymbolId(number)),
+    let bytes = message.bytes_of(Field::Symbol).unwrap_or_default();
+    let number = value::count(bytes).and_then(|number| u32::try_from(number).ok());
+    match number {
+        Some(number) if bytes.len() == 6 => Ok(SymbolId(number)),
         _ => {
+            let text = message.text(Field::Symbol).unwrap_or_default();
             let text = format!("Symbol (55) {text:?} is not accepted: use six digits");
             refuse(Cause::Symbol, text)
         }

@@ -1,5 +1,6 @@
 //! Values as text: counts, shares, yuan, times. Reading is exact or nothing.
 
+use crate::word;
 use types::{Price, Quantity, UnixMicros};
 
 /// Longest number that is read, in digits: it fits an `i64` in 1/10,000 too.
@@ -7,19 +8,40 @@ const DIGITS_MAX: usize = 14;
 /// Decimals of a [`Price`].
 const PRICE_DECIMALS: usize = 4;
 
+/// Powers of ten, as many as a word has digits.
+const TENS: [u64; word::BYTES + 1] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+];
+
 const MICROS_PER_SECOND: u64 = 1_000_000;
 const SECONDS_PER_DAY: u64 = 86_400;
 
+/// The number that all of these bytes say; at most 18 of them.
+#[inline]
 fn digits(text: &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value * 10 + u64::from(digit);
+    let Some((high, low)) = text.split_last_chunk() else {
+        return word::digits(word::load(text), text.len());
+    };
+    let low = word::digits(u64::from_le_bytes(*low), word::BYTES)?;
+    if high.is_empty() {
+        return Some(low);
     }
-    Some(value)
+    Some(digits_byte_by_byte(high)? * 100_000_000 + low)
+}
+
+fn digits_byte_by_byte(text: &[u8]) -> Option<u64> {
+    text.iter().try_fold(0, |value, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit <= 9).then(|| value * 10 + u64::from(digit))
+    })
 }
 
 /// Reads an integer of at most 18 digits.
@@ -45,9 +67,29 @@ fn decimal(text: &[u8]) -> Option<(u64, &[u8])> {
     Some((digits(whole)?, fraction))
 }
 
+/// Reads a decimal of at most eight characters without a sign: its digits as one number, and how many of
+/// them stand behind the point.
+#[inline]
+fn short_decimal(text: &[u8]) -> Option<(u64, usize)> {
+    let word = word::load(text);
+    let point = word::first(word::places(word, b'.'));
+    if point >= text.len() {
+        return Some((word::digits(word, text.len())?, 0));
+    }
+    let before = word & !(u64::MAX << (8 * point));
+    let behind = word >> (8 * point) >> 8 << (8 * point);
+    let number = word::digits(before | behind, text.len() - 1)?;
+    Some((number, text.len() - 1 - point))
+}
+
 /// Reads a number of shares: `100`, `100.` or `100.00`.
 #[must_use]
 pub fn quantity(text: &[u8]) -> Option<Quantity> {
+    if (2..=word::BYTES).contains(&text.len()) {
+        let (number, decimals) = short_decimal(text)?;
+        let scale = TENS[decimals];
+        return (number % scale == 0).then_some(Quantity(number / scale));
+    }
     let (whole, fraction) = decimal(text)?;
     fraction
         .iter()
@@ -62,17 +104,28 @@ pub fn price(text: &[u8]) -> Option<Price> {
         [b'-', rest @ ..] => (true, rest),
         _ => (false, text),
     };
+    let units = if (2..=word::BYTES).contains(&text.len()) {
+        let (number, decimals) = short_decimal(text)?;
+        let scale = TENS[decimals.saturating_sub(PRICE_DECIMALS)];
+        if number % scale != 0 {
+            return None;
+        }
+        number / scale * TENS[PRICE_DECIMALS.saturating_sub(decimals)]
+    } else {
+        long_price(text)?
+    };
+    let units = i64::try_from(units).ok()?;
+    Some(Price(if negative { -units } else { units }))
+}
+
+fn long_price(text: &[u8]) -> Option<u64> {
     let (whole, fraction) = decimal(text)?;
     let mut units = whole;
     for place in 0..PRICE_DECIMALS {
         units = units * 10 + u64::from(fraction.get(place).map_or(0, |byte| byte - b'0'));
     }
     let rest = fraction.get(PRICE_DECIMALS..).unwrap_or_default();
-    if rest.iter().any(|byte| *byte != b'0') {
-        return None;
-    }
-    let units = i64::try_from(units).ok()?;
-    Some(Price(if negative { -units } else { units }))
+    rest.iter().all(|byte| *byte == b'0').then_some(units)
 }
 
 /// Reads a flag.
@@ -95,19 +148,16 @@ pub fn time(text: &[u8]) -> Option<UnixMicros> {
         24 if text[17] == b'.' => digits(&text[18..])?,
         _ => return None,
     };
-    if text[8] != b'-' || text[11] != b':' || text[14] != b':' {
+    let (day, clock) = (&text[..8], &text[9..17]);
+    if text[8] != b'-' || clock[2] != b':' || clock[5] != b':' {
         return None;
     }
-    let (year, month, day) = (
-        digits(&text[..4])?,
-        digits(&text[4..6])?,
-        digits(&text[6..8])?,
-    );
-    let (hour, minute, second) = (
-        digits(&text[9..11])?,
-        digits(&text[12..14])?,
-        digits(&text[15..17])?,
-    );
+    let date = word::digits(word::load(day), 8)?;
+    let clock = word::load(clock);
+    let without_colons = clock & 0xffff | clock >> 8 & 0xffff_0000 | clock >> 16 & 0xffff_0000_0000;
+    let clock = word::digits(without_colons, 6)?;
+    let (year, month, day) = (date / 10_000, date / 100 % 100, date % 100);
+    let (hour, minute, second) = (clock / 10_000, clock / 100 % 100, clock % 100);
     let days_in_month = match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
         4 | 6 | 9 | 11 => 30,
@@ -239,6 +289,26 @@ mod tests {
             "100000000000000",
         ] {
             assert_eq!(price(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn short_amounts_are_read_as_long_ones_are() {
+        let characters = b"0159.-x";
+        for pattern in 0..characters.len().pow(6) {
+            let text: Vec<u8> = (0..6)
+                .map(|place| characters[pattern / characters.len().pow(place) % characters.len()])
+                .collect();
+            for length in 2..=6 {
+                let text = &text[..length];
+                // Zeros before it make it too long for one word.
+                let long = [b"000000".as_slice(), text].concat();
+                let shown = String::from_utf8_lossy(text);
+                if text[0] != b'-' {
+                    assert_eq!(price(text), price(&long), "{shown}");
+                }
+                assert_eq!(quantity(text), quantity(&long), "{shown}");
+            }
         }
     }
 

@@ -159,20 +159,22 @@ impl ClOrdId {
     /// # Errors
     /// [`IdError::ClOrdId`] when the text is empty, too long, or not printable ASCII.
     pub fn new(text: &str) -> Result<Self, IdError> {
-        let source = text.as_bytes();
-        let accepted = (1..=Self::LENGTH_MAX).contains(&source.len())
-            && source.iter().all(u8::is_ascii_graphic);
-        if !accepted {
-            return Err(IdError::ClOrdId {
-                value: text.to_owned(),
-            });
-        }
-        let mut bytes = [0; Self::LENGTH_MAX];
-        bytes[..source.len()].copy_from_slice(source);
-        Ok(Self {
-            bytes,
-            length: source.len() as u8,
+        Self::of_bytes(text.as_bytes()).ok_or_else(|| IdError::ClOrdId {
+            value: text.to_owned(),
         })
+    }
+
+    /// Reads an id from its characters; `None` where [`ClOrdId::new`] refuses.
+    #[must_use]
+    pub fn of_bytes(source: &[u8]) -> Option<Self> {
+        let mut bytes = [0; Self::LENGTH_MAX];
+        bytes.get_mut(..source.len())?.copy_from_slice(source);
+        // All places are counted, whatever the length: so it is done without a branch a byte.
+        let graphic = bytes
+            .iter()
+            .fold(0, |count, byte| count + u8::from(byte.is_ascii_graphic()));
+        let length = source.len() as u8;
+        (length > 0 && graphic == length).then_some(Self { bytes, length })
     }
 
     /// The id as text.
