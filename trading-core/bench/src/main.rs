@@ -20,6 +20,7 @@ mod probe;
 mod processes;
 mod report;
 mod servers;
+mod soak;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
@@ -41,6 +42,12 @@ struct Arguments {
     /// Failovers of each kind.
     #[arg(long, default_value_t = 10)]
     rounds: usize,
+    /// Minutes of `soak`.
+    #[arg(long, default_value_t = 60)]
+    minutes: u64,
+    /// Orders a second of `soak`.
+    #[arg(long, default_value_t = 2_000)]
+    rate_per_s: u64,
     /// Where the history is kept; `all` appends to it.
     #[arg(long, default_value = "docs/bench/history.jsonl")]
     history: PathBuf,
@@ -69,6 +76,8 @@ enum What {
     Ping,
     /// Crash, silence, transfer.
     Failover,
+    /// Memory over an hour; not in `all`.
+    Soak,
     /// The history's newest run beside the one before.
     Compare,
 }
@@ -122,6 +131,9 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         for going in [Going::Crash, Going::Freeze, Going::Transfer] {
             rows.push(processes::failover(going, arguments.rounds, DEFAULT_TIMERS).await?);
         }
+    }
+    if arguments.what == What::Soak {
+        rows.push(soak::soak(arguments.minutes, arguments.rate_per_s).await?);
     }
     let report = Report {
         at: jiff::Timestamp::now()

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::spawn_blocking;
 
 /// Sessions of a load.
-const SESSIONS: usize = 8;
+pub(crate) const SESSIONS: usize = 8;
 /// Requests without an answer of one session when the most is looked for.
 const IN_FLIGHT: usize = 1_024;
 
@@ -34,7 +34,7 @@ pub struct Length {
 }
 
 /// A group that serves and has the reference data.
-async fn prepared(replicas: usize, timers: Timers) -> Result<(Servers, usize)> {
+pub(crate) async fn prepared(replicas: usize, timers: Timers) -> Result<(Servers, usize)> {
     let servers = Servers::start(replicas, timers)?;
     let leader = servers.leader().await?;
     servers

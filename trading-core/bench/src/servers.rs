@@ -118,7 +118,7 @@ impl Servers {
                 "replication": doors.replication.to_string(), "orders": doors.orders.to_string(),
                 "binary": doors.binary.to_string(), "http": doors.http.to_string(),
             },
-            "members": members,
+            "members": members, "touch_tables": true,
             "timing": {
                 "tick_ms": timers.tick_ms, "heartbeat_ms": timers.heartbeat_ms,
                 "election_timeout_ms_min": timers.election_ms_min,

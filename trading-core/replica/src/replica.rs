@@ -127,6 +127,7 @@ pub struct Replica {
     pub(crate) commit_rule: CommitRule,
     pub(crate) handover: Handovers,
     pub(crate) suspicion: Option<Suspicion>,
+    touches_tables: bool,
 }
 
 impl Replica {
@@ -211,6 +212,7 @@ impl Replica {
             commit_rule: CommitRule::default(),
             handover: Handovers::default(),
             suspicion: None,
+            touches_tables: false,
         };
         replica.draw_election_timeout();
         Ok(replica)
@@ -438,10 +440,19 @@ impl Replica {
         Ok(outcome)
     }
 
+    /// Takes all memory of the tables now, and again when a peer's snapshot takes their place.
+    pub fn touch_tables(&mut self) {
+        self.touches_tables = true;
+        self.state.touch_tables();
+    }
+
     fn restore(&mut self, ready: &Ready) -> Result<(), ReplicaError> {
         let snapshot = ready.snapshot();
         let (index, epoch) = (snapshot.get_metadata().index, snapshot.get_metadata().term);
         self.state = State::restore(&snapshot.data)?;
+        if self.touches_tables {
+            self.state.touch_tables();
+        }
         self.applied = index;
         self.formed_at = index;
         let group = self.state.group();

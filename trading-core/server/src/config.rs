@@ -46,6 +46,10 @@ pub struct ReplicaConfig {
     /// Where the leader publishes the market; nowhere when left out.
     #[serde(default)]
     pub market_data: Option<MarketDataConfig>,
+    /// Take all memory of the day's tables at the start (about 1.5 GB), so that no order waits for a
+    /// page and memory does not grow with the day. Off, pages come as they are needed.
+    #[serde(default)]
+    pub touch_tables: bool,
 }
 
 /// Where a replica listens.

@@ -187,7 +187,10 @@ impl Core {
         let commit_at_start = recovered.hard_state.commit.0;
         let mut group = config.group(clock::draw());
         group.joins |= takeover::joins(&config.data_directory);
-        let driver = Driver::new(group, journal, recovered, now())?;
+        let mut driver = Driver::new(group, journal, recovered, now())?;
+        if config.touch_tables {
+            driver.replica_mut().touch_tables();
+        }
         let generation = driver.replica().generation();
         transport.belong_to(generation);
         transport.reach(&driver.replica().state().group().members);
