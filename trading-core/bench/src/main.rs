@@ -12,6 +12,7 @@
 
 mod codec;
 mod engine_rows;
+mod floor;
 mod flow;
 mod load;
 mod machine;
@@ -68,6 +69,8 @@ enum What {
     Memory,
     /// Benchmarks of other crates: book, risk, ITCH, FIX.
     Others,
+    /// The disk and the loopback alone.
+    Floor,
     /// One node.
     Node,
     /// Three replicas.
@@ -115,6 +118,9 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     }
     if wanted(What::Others) {
         rows.extend(tokio::task::spawn_blocking(others::rows).await??);
+    }
+    if wanted(What::Floor) {
+        rows.extend(tokio::task::spawn_blocking(floor::rows).await??);
     }
     if wanted(What::Node) {
         rows.extend(processes::throughput(1, 500_000.0, length).await?);

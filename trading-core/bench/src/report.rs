@@ -15,6 +15,8 @@ pub enum Target {
     AtLeast(f64),
     /// The figure should be no larger.
     AtMost(f64),
+    /// The machine's own, which nothing here can better: told, not judged; less is better.
+    Stated,
 }
 
 impl Target {
@@ -24,6 +26,7 @@ impl Target {
         match self {
             Self::AtLeast(limit) => figure >= limit,
             Self::AtMost(limit) => figure <= limit,
+            Self::Stated => true,
         }
     }
 
@@ -31,6 +34,7 @@ impl Target {
         match self {
             Self::AtLeast(limit) => format!(">= {} {unit}", number(limit)),
             Self::AtMost(limit) => format!("<= {} {unit}", number(limit)),
+            Self::Stated => format!("({unit})"),
         }
     }
 }
@@ -60,6 +64,7 @@ impl Row {
     fn verdict(&self) -> &'static str {
         match self.figure {
             None => "not measured",
+            Some(_) if self.target == Target::Stated => "",
             Some(figure) if self.target.is_met(figure) => "met",
             Some(_) => "NOT MET",
         }
@@ -214,7 +219,7 @@ pub fn compare(history: &[Report]) -> Result<String> {
         // Above 1 is better, whichever side of the target is good.
         let ratio = match row.target {
             Target::AtLeast(_) => now / then,
-            Target::AtMost(_) => then / now,
+            Target::AtMost(_) | Target::Stated => then / now,
         };
         let _ = writeln!(
             text,

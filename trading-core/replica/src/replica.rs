@@ -534,9 +534,11 @@ impl Replica {
             .extend(flight.as_ref().map(|f| f.formed_at));
         let mut tickets = flight.map(|f| f.tickets).unwrap_or_default().into_iter();
         let mut ahead = Ahead::default();
+        let mut spare = Vec::new();
         for (at, command) in batch.commands.iter().enumerate() {
             ahead.look(&self.state, &batch.commands[at..]);
-            let mut events = Vec::new();
+            // Whoever answers gives them away; a follower needs the memory again.
+            let mut events = std::mem::take(&mut spare);
             self.state.apply(context, command, &mut events);
             if matches!(command, Command::Control(Control::Group(_))) {
                 self.commit_rule.group_changed(self.state.group(), index);
@@ -551,6 +553,9 @@ impl Replica {
                     ticket,
                     events,
                 });
+            } else {
+                events.clear();
+                spare = events;
             }
         }
         Ok(())

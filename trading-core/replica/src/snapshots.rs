@@ -13,7 +13,7 @@
 
 use crate::error::ReplicaError;
 use crate::{Replica, membership};
-use engine::{EntryContext, State};
+use engine::{Ahead, EntryContext, State};
 use journal::{LogEntry, SavedSnapshot};
 use raft::eraftpb::ConfState;
 use std::collections::BTreeMap;
@@ -140,8 +140,9 @@ impl Replayed {
             leader_time: batch.leader_time,
         };
         self.state.begin_entry(context, &entry.data)?;
-        let mut events = Vec::new();
-        for command in &batch.commands {
+        let (mut events, mut ahead) = (Vec::new(), Ahead::default());
+        for (at, command) in batch.commands.iter().enumerate() {
+            ahead.look(&self.state, &batch.commands[at..]);
             events.clear();
             self.state.apply(context, command, &mut events);
         }
