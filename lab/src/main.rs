@@ -21,6 +21,7 @@ use lab::run::clients::Offer;
 use lab::run::fault::Destroyer;
 use lab::run::planned_move::PlannedMove;
 use lab::run::report::Verdict;
+use lab::run::site_loss::SiteLoss;
 use lab::run::{self, Options, judge};
 use lab_parts::Stop;
 use tokio::signal::unix::{SignalKind, signal};
@@ -129,9 +130,9 @@ struct RunArguments {
     /// Seed of the orders
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The run fails when trading is back later than this
-    #[arg(long, default_value_t = 5_000)]
-    rto_ms_max: u64,
+    /// The run fails when trading is back later than this; 5000 if left out, 60000 for a site's loss
+    #[arg(long)]
+    rto_ms_max: Option<u64>,
     /// What is done to the leader
     #[arg(long, value_enum, default_value_t = FaultChoice::CenterPower)]
     fault: FaultChoice,
@@ -156,6 +157,9 @@ struct RunArguments {
     core: String,
 }
 
+/// How long the surviving site must have heard nothing before a takeover begins.
+const SILENCE_SECONDS: u32 = 5;
+
 #[derive(Clone, Copy, ValueEnum)]
 enum FaultChoice {
     /// Its center loses its link, then its power
@@ -164,6 +168,20 @@ enum FaultChoice {
     LeaderProcess,
     /// Nothing is lost: a Switchover moves the leader to another center
     PlannedMove,
+    /// Both centers of its site lose their power; the other site takes over by a Takeover that two
+    /// people approve, and the site comes back
+    SiteLoss,
+}
+
+impl FaultChoice {
+    /// Above this recovery time the run has failed, in milliseconds, unless told otherwise. A takeover
+    /// waits for silence and for people.
+    const fn rto_ms_max(self) -> u64 {
+        match self {
+            Self::SiteLoss => 60_000,
+            Self::CenterPower | Self::LeaderProcess | Self::PlannedMove => 5_000,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -510,12 +528,12 @@ async fn run_all(
             seed: arguments.seed,
         },
         steady: Duration::from_secs(arguments.steady_seconds),
-        rto_ms_max: arguments.rto_ms_max,
+        rto_ms_max: arguments.rto_ms_max.unwrap_or(arguments.fault.rto_ms_max()),
         folder: folder.path().to_owned(),
     };
     run::validate(&options)?;
-    if let (Some(to), FaultChoice::CenterPower | FaultChoice::LeaderProcess) =
-        (&arguments.to, arguments.fault)
+    if let Some(to) = &arguments.to
+        && !matches!(arguments.fault, FaultChoice::PlannedMove)
     {
         anyhow::bail!("--to {to} is not accepted here: only --fault planned-move goes to a center");
     }
@@ -538,6 +556,10 @@ async fn run_all(
             let destroyer = match arguments.fault {
                 FaultChoice::PlannedMove => planned_move(&arguments),
                 FaultChoice::CenterPower | FaultChoice::LeaderProcess => Destroyer::Clusters,
+                FaultChoice::SiteLoss => anyhow::bail!(
+                    "--fault site-loss is not accepted with --kubeconfig: only the lab's centers can be \
+                     powered off"
+                ),
             };
             (centers, destroyer)
         } else {
@@ -547,6 +569,9 @@ async fn run_all(
                 FaultChoice::CenterPower => Destroyer::CenterPower(folder.clone()),
                 FaultChoice::LeaderProcess => Destroyer::LeaderProcess(folder.clone()),
                 FaultChoice::PlannedMove => planned_move(&arguments),
+                FaultChoice::SiteLoss => {
+                    Destroyer::SiteLoss(SiteLoss::new(folder.clone(), SILENCE_SECONDS))
+                }
             };
             (Centers::of_lab(folder), destroyer)
         };

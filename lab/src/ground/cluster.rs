@@ -78,6 +78,15 @@ pub struct Cluster {
 impl Cluster {
     /// Speaks with the cluster of this kubeconfig.
     pub async fn connect(kubeconfig: &Path) -> Result<Self, Error> {
+        Self::connect_by(kubeconfig, None).await
+    }
+
+    /// Speaks with it as somebody whom the kubeconfig's user may speak for.
+    pub async fn connect_as(kubeconfig: &Path, person: &str) -> Result<Self, Error> {
+        Self::connect_by(kubeconfig, Some(person)).await
+    }
+
+    async fn connect_by(kubeconfig: &Path, person: Option<&str>) -> Result<Self, Error> {
         let failed = |reason: String| Error::Kubeconfig {
             path: kubeconfig.to_owned(),
             reason,
@@ -87,6 +96,10 @@ impl Cluster {
             .await
             .map_err(|error| failed(error.to_string()))?;
         config.connect_timeout = Some(Duration::from_secs(2));
+        if let Some(person) = person {
+            config.auth_info.impersonate = Some(person.to_owned());
+            config.auth_info.impersonate_groups = Some(vec!["system:masters".to_owned()]);
+        }
         let client = kube::Client::try_from(config).map_err(|error| failed(error.to_string()))?;
         Ok(Self {
             client,

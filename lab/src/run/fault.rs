@@ -3,6 +3,7 @@
 use super::centers::Centers;
 use super::planned_move::PlannedMove;
 use super::report::Fault;
+use super::site_loss::SiteLoss;
 use crate::ground::address_plan::Center;
 use crate::ground::cluster::Cluster;
 use crate::ground::power::{self, now_us};
@@ -11,6 +12,7 @@ use crate::progress::Detail;
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams};
+use std::time::Duration;
 
 /// How the leader is taken away here.
 pub enum Destroyer {
@@ -22,6 +24,8 @@ pub enum Destroyer {
     Clusters,
     /// Nothing is destroyed: a `Switchover` moves the leader.
     PlannedMove(PlannedMove),
+    /// Both centers of the leader's site; the other site takes over by a `Takeover`.
+    SiteLoss(SiteLoss),
 }
 
 impl Destroyer {
@@ -33,21 +37,38 @@ impl Destroyer {
             Self::LeaderProcess(_) => Fault::LeaderProcessWithoutControlPlanes,
             Self::Clusters => Fault::TradingPodsDeleted,
             Self::PlannedMove(_) => Fault::PlannedMove,
+            Self::SiteLoss(_) => Fault::SitePowerOff,
         }
     }
 
-    /// What goes before the fault and must not touch trading. Says whether there was anything.
+    /// What goes before the fault and must not touch trading: told in words, if there was anything.
     ///
     /// # Errors
     /// When it could not be done.
-    pub async fn prepare(&self) -> Result<bool> {
-        let Self::LeaderProcess(folder) = self else {
-            return Ok(false);
-        };
-        for center in Center::ALL {
-            power::stop_control_plane(folder, center).await?;
+    pub async fn prepare(&self, centers: &Centers, center: &str) -> Result<Option<&'static str>> {
+        match self {
+            Self::LeaderProcess(folder) => {
+                for center in Center::ALL {
+                    power::stop_control_plane(folder, center).await?;
+                }
+                Ok(Some("every control plane is dead; orders go on"))
+            }
+            Self::SiteLoss(loss) => {
+                loss.ask_by_mistake(centers, center).await?;
+                Ok(Some("a takeover by mistake was refused; orders go on"))
+            }
+            Self::CenterPower(_) | Self::Clusters | Self::PlannedMove(_) => Ok(None),
         }
-        Ok(true)
+    }
+
+    /// A new leader that takes longer has not come.
+    #[must_use]
+    pub fn failover_limit(&self) -> Duration {
+        match self {
+            // People and a Job are part of it.
+            Self::SiteLoss(_) => Duration::from_secs(150),
+            _ => Duration::from_secs(30),
+        }
     }
 
     /// Destroys. Gives back when, in microseconds since 1970.
@@ -74,6 +95,7 @@ impl Destroyer {
                 Ok(at_us)
             }
             Self::PlannedMove(planned) => planned.begin(centers, center).await,
+            Self::SiteLoss(loss) => loss.begin(centers, center).await,
         }
     }
 
@@ -93,6 +115,7 @@ impl Destroyer {
             // Their controllers make the pods again by themselves.
             Self::Clusters => Ok(()),
             Self::PlannedMove(planned) => planned.ended(centers, center, detail).await,
+            Self::SiteLoss(loss) => loss.restore(centers, center, detail).await,
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod judge;
 pub mod legs;
 pub mod planned_move;
 pub mod report;
+pub mod site_loss;
 
 use crate::ground::power::now_us;
 use crate::progress::{Progress, span};
@@ -33,8 +34,8 @@ use tokio::time::Instant;
 pub const STEPS: usize = 6;
 /// A leader must serve and every voter be in step before anything is destroyed.
 const HEALTHY_LIMIT: Duration = Duration::from_secs(60);
-/// A failover that takes longer is judged as not having happened.
-const FAILOVER_LIMIT: Duration = Duration::from_secs(30);
+/// From a new leader to the first order that a client sees accepted.
+const FIRST_ORDER_LIMIT: Duration = Duration::from_secs(30);
 /// From the first accepted order to the full rate.
 const FULL_LOAD_LIMIT: Duration = Duration::from_secs(30);
 /// From power on to a follower in step.
@@ -95,14 +96,13 @@ pub async fn run(
     steps.done(step, "orders", &clients.summary());
 
     let step = progress.begin("failover");
-    if destroyer.prepare().await? {
-        step.detail()
-            .set("every control plane is dead; orders go on");
+    if let Some(done) = destroyer.prepare(centers, &leader.center).await? {
+        step.detail().set(done);
         clients.watch_for(options.steady, &step.detail()).await?;
         clients
             .wait_for_rate(full, FULL_LOAD_LIMIT, &step.detail())
             .await
-            .context("orders did not go on without the control planes")?;
+            .context("orders did not go on before the fault")?;
     }
     let leader = watch
         .leader()
@@ -111,13 +111,18 @@ pub async fn run(
     let fault_at = Instant::now();
     step.detail().set(match destroyer {
         Destroyer::PlannedMove(_) => format!("{} hands over", leader.center),
+        Destroyer::SiteLoss(_) => "the site is gone; waiting for the takeover".to_owned(),
         _ => format!("{} is gone; waiting for a new leader", leader.center),
     });
     let new = watch
-        .wait_for(FAILOVER_LIMIT, "a leader of a newer epoch", |seen| {
-            let newer = seen.leader().filter(|new| new.epoch > leader.epoch);
-            newer.cloned()
-        })
+        .wait_for(
+            destroyer.failover_limit(),
+            "a leader of a newer epoch",
+            |seen| {
+                let newer = seen.leader().filter(|new| new.epoch > leader.epoch);
+                newer.cloned()
+            },
+        )
         .await;
     let new = match new {
         Ok(new) => new,
@@ -130,7 +135,7 @@ pub async fn run(
         }
     };
     let first = clients
-        .wait_for_epoch(new.epoch, FAILOVER_LIMIT, &step.detail())
+        .wait_for_epoch(new.epoch, FIRST_ORDER_LIMIT, &step.detail())
         .await;
     let full_load = match &first {
         Ok(()) => clients

@@ -29,6 +29,8 @@ pub enum Fault {
     TradingPodsDeleted,
     /// Nothing was destroyed: a `Switchover` moved the leader.
     PlannedMove,
+    /// The lab took the power of both centers of the leader's site; a `Takeover` moved trading.
+    SitePowerOff,
 }
 
 /// A run.
@@ -205,6 +207,7 @@ impl Report {
             }
             Fault::TradingPodsDeleted => "lost its trading pods",
             Fault::PlannedMove => "handed over as planned",
+            Fault::SitePowerOff => "with its whole site powered off, and taken over",
         };
         let mut head = format!(
             "\n  {} {how}; leader {} (epoch {}) -> {} in {} (epoch {})\n\n",
