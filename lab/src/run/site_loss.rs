@@ -24,11 +24,15 @@ use crds::{
 use kube::ResourceExt as _;
 use kube::api::{Api, PostParams};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// Longer than a takeover's own deadline, with the silence before it.
 const END_LIMIT: Duration = Duration::from_secs(150);
+/// From the site's loss until a takeover is no longer refused.
+const TAKEN_UP_LIMIT: Duration = Duration::from_secs(60);
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 const DEADLINE_SECONDS: u32 = 120;
 const APPROVAL_WAIT_SECONDS: u32 = 120;
@@ -42,6 +46,8 @@ pub struct SiteLoss {
     folder: Folder,
     /// How long the survivor's checks must have passed before anything is done, in seconds.
     silence_seconds: u32,
+    /// The takeover that was taken up.
+    formed_by: OnceLock<String>,
 }
 
 impl SiteLoss {
@@ -51,6 +57,7 @@ impl SiteLoss {
         Self {
             folder,
             silence_seconds,
+            formed_by: OnceLock::new(),
         }
     }
 
@@ -87,23 +94,48 @@ impl SiteLoss {
         for center in lost {
             power::center_off(&self.folder, center).await?;
         }
-        let takeover = self
-            .ask(centers, survivor, TakeoverAction::Form, &lost)
-            .await?;
-        let asked = self
-            .wait(centers, survivor, &takeover, |status| {
-                status.digest.is_some() || status.phase.is_some_and(TakeoverPhase::is_final)
-            })
-            .await?;
-        let digest = asked.digest.with_context(|| {
-            let said = asked.message.unwrap_or_default();
-            format!("failed to have Takeover {takeover} approved: it has no digest: {said}")
-        })?;
+        let (takeover, digest) = self.ask_until_taken_up(centers, survivor, &lost).await?;
         for person in APPROVE {
             self.approve(centers, survivor, person, &takeover, &digest)
                 .await?;
         }
+        // Set once: a run has one disturbance.
+        let _ = self.formed_by.set(takeover);
         Ok(at_us)
+    }
+
+    /// Asks again while it is refused: the survivor still hears its dead leader for a moment, and a
+    /// request is answered for good.
+    async fn ask_until_taken_up(
+        &self,
+        centers: &Centers,
+        survivor: Center,
+        lost: &[Center],
+    ) -> Result<(String, String)> {
+        let until = Instant::now() + TAKEN_UP_LIMIT;
+        loop {
+            let takeover = self
+                .ask(centers, survivor, TakeoverAction::Form, lost)
+                .await?;
+            let status = self
+                .wait(centers, survivor, &takeover, |status| {
+                    status.digest.is_some() || status.phase.is_some_and(TakeoverPhase::is_final)
+                })
+                .await?;
+            let said = status.message.unwrap_or_default();
+            if status.phase != Some(TakeoverPhase::Refused) {
+                let digest = status.digest.with_context(|| {
+                    format!("failed to have Takeover {takeover} approved: it has no digest: {said}")
+                })?;
+                return Ok((takeover, digest));
+            }
+            ensure!(
+                Instant::now() < until,
+                "Takeover {takeover} is refused {} s after the site was lost: {said}",
+                TAKEN_UP_LIMIT.as_secs()
+            );
+            sleep(ASK_AGAIN_AFTER).await;
+        }
     }
 
     /// Gives the site its power back, one center after the other, and lets their replicas join again.
@@ -111,11 +143,24 @@ impl SiteLoss {
     /// # Errors
     /// When a center does not come up, or its replica is not taken in.
     pub async fn restore(&self, centers: &Centers, leader: &str, detail: &Detail) -> Result<()> {
-        let (lost, _) = site(leader)?;
+        let (lost, survivor) = site(leader)?;
         for center in lost {
             detail.set(format!("{center} gets its power back"));
             power::center_on(&self.folder, center, detail).await?;
         }
+        let Some(takeover) = self.formed_by.get() else {
+            return Ok(());
+        };
+        let formed = self
+            .wait(centers, survivor, takeover, |status| {
+                status.phase.is_some_and(TakeoverPhase::is_final)
+            })
+            .await?;
+        ensure!(
+            formed.phase == Some(TakeoverPhase::Succeeded),
+            "the takeover did not succeed: {}",
+            formed.message.unwrap_or_default()
+        );
         for center in lost {
             detail.set(format!("{center}'s replica joins again"));
             let takeover = self
