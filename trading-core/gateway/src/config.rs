@@ -1,9 +1,10 @@
 //! A gateway's configuration file.
 
+use configuration::{BadValue, Checked, refuse, within};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use types::CenterName;
 
 /// What a gateway needs to know. JSON; unknown fields are refused.
@@ -81,61 +82,8 @@ pub struct Tls {
     pub authority: PathBuf,
 }
 
-/// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("failed to read the configuration {path}: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It is not what it should be.
-    #[error("failed to read the configuration {path}: {source}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// Why, with line and column.
-        source: serde_json::Error,
-    },
-    /// A value cannot be.
-    #[error("failed to accept the configuration: {field} {value} is not accepted: {accepted}")]
-    Value {
-        /// The field's path.
-        field: String,
-        /// What stands there.
-        value: String,
-        /// What would be accepted.
-        accepted: String,
-    },
-}
-
-impl Config {
-    /// Reads and checks a file.
-    ///
-    /// # Errors
-    /// [`ConfigError`] naming the field.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let bytes = std::fs::read(path).map_err(|source| ConfigError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
-        let config: Self =
-            serde_json::from_slice(&bytes).map_err(|source| ConfigError::Malformed {
-                path: path.to_owned(),
-                source,
-            })?;
-        config.validate()?;
-        Ok(config)
-    }
-
-    /// Checks what the file's form cannot.
-    ///
-    /// # Errors
-    /// [`ConfigError::Value`] for the first field that cannot be.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+impl Checked for Config {
+    fn check(&self) -> Result<(), BadValue> {
         if self.cluster.is_empty() || self.cluster.len() > 63 {
             let value = format!("{:?}", self.cluster);
             return refuse("cluster", value, "use 1 to 63 characters");
@@ -149,36 +97,29 @@ impl Config {
         for (place, replica) in self.replicas.iter().enumerate() {
             if let Err(error) = client::endpoint(&replica.orders) {
                 let field = format!("replicas[{place}].orders");
-                return refuse(&field, format!("{:?}", replica.orders), &error.to_string());
+                return refuse(field, format!("{:?}", replica.orders), error.to_string());
             }
         }
         let Limits {
             sessions_max,
             in_flight_per_session_max,
         } = self.limits;
-        if !(1..=65_536).contains(&sessions_max) {
-            let value = sessions_max.to_string();
-            return refuse("limits.sessions_max", value, "use 1 to 65536");
-        }
-        if !(1..=65_536).contains(&in_flight_per_session_max) {
-            let value = in_flight_per_session_max.to_string();
-            return refuse("limits.in_flight_per_session_max", value, "use 1 to 65536");
+        for (field, value) in [
+            ("limits.sessions_max", sessions_max),
+            (
+                "limits.in_flight_per_session_max",
+                in_flight_per_session_max,
+            ),
+        ] {
+            within(field, value as u64, 1..=65_536)?;
         }
         if self.tls.is_some() {
             let accepted = "this version speaks plain connections only: leave it out, and keep \
                             clients and replicas inside a network of your own";
-            return refuse("tls", "set".into(), accepted);
+            return refuse("tls", "set", accepted);
         }
         Ok(())
     }
-}
-
-fn refuse(field: &str, value: String, accepted: &str) -> Result<(), ConfigError> {
-    Err(ConfigError::Value {
-        field: field.into(),
-        value,
-        accepted: accepted.into(),
-    })
 }
 
 #[cfg(test)]
@@ -202,7 +143,7 @@ mod tests {
     #[test]
     fn what_the_operator_writes_is_accepted() {
         let config: Config = serde_json::from_value(written()).unwrap();
-        config.validate().unwrap();
+        config.check().unwrap();
     }
 
     #[test]
@@ -228,10 +169,7 @@ mod tests {
             let mut text = written();
             *text.pointer_mut(path).unwrap() = value;
             let config: Config = serde_json::from_value(text).unwrap();
-            match config.validate().unwrap_err() {
-                ConfigError::Value { field, .. } => assert_eq!(field, named),
-                other => panic!("{other}"),
-            }
+            assert_eq!(config.check().unwrap_err().field, named);
         }
     }
 

@@ -18,5 +18,5 @@ mod service;
 mod session;
 mod watch;
 
-pub use config::{Config, ConfigError, Limits, Listen, ReplicaAddress, Tls};
+pub use config::{Config, Limits, Listen, ReplicaAddress, Tls};
 pub use service::{Gateway, GatewayError, Probe, run};

@@ -1,10 +1,11 @@
 //! The gateway as a whole: its tasks, its service, its end.
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::leader::View;
 use crate::metrics::Metrics;
 use crate::session::{OUTBOUND_MAX, Session};
 use crate::watch::Follower;
+use configuration::{BadValue, Checked};
 use probes::Probes;
 use protocol::order::order_entry_server::{OrderEntry, OrderEntryServer};
 use protocol::order::{ClientMessage, ServerMessage};
@@ -29,8 +30,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// The configuration cannot be used.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
+    #[error("failed to accept the configuration: {0}")]
+    Config(#[from] BadValue),
     /// The address is in use or not ours.
     #[error("failed to listen for {purpose} on {address}: {source}: use an address that is free")]
     Listen {
@@ -126,7 +127,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`].
     pub async fn start(config: Config) -> Result<Self, GatewayError> {
-        config.validate()?;
+        config.check()?;
         let address = config.listen.grpc;
         let listener = TcpListener::bind(address)
             .await

@@ -94,15 +94,15 @@ fn run(command: Command) -> Result<()> {
             block_on(|stop| server::run::replica(config, digest, stop))
         }
         Command::Gateway { config } => {
-            let config = gateway::Config::read(&config)?;
+            let config: gateway::Config = configuration::read(&config)?;
             block_on(|stop| async move { Ok(gateway::run(config, stop).await?) })
         }
         Command::FixGateway { config } => {
-            let config = fix_gateway::Config::read(&config)?;
+            let config: fix_gateway::Config = configuration::read(&config)?;
             block_on(|stop| async move { Ok(fix_gateway::run(config, stop).await?) })
         }
         Command::ReferenceFeed { config } => {
-            let config = reference_feed::Config::read(&config)?;
+            let config: reference_feed::Config = configuration::read(&config)?;
             block_on(|stop| async move { Ok(reference_feed::run(config, stop).await?) })
         }
         Command::Takeover { step } => commands::takeover(step),

@@ -24,6 +24,6 @@ mod service;
 mod store;
 mod told;
 
-pub use config::{Config, ConfigError, DropCopyConfig, Limits, Listen, SessionConfig};
+pub use config::{Config, DropCopyConfig, Limits, Listen, SessionConfig};
 pub use service::{GatewayError, run};
 pub use store::{Opened, Store, StoreError};

@@ -1,13 +1,14 @@
 //! The FIX gateway as a whole: its tasks, its end.
 
 use crate::acceptor::Acceptor;
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::copy_session::CopySession;
 use crate::counterparty::Counterparty;
 use crate::metrics::Metrics;
 use crate::store::{self, Store, StoreError};
 use client::session::{SessionOptions, Timing};
 use client::{AddressError, OrderSession};
+use configuration::{BadValue, Checked};
 use probes::Probes;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,8 +28,8 @@ const OWN_REQUESTS_MAX: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// The configuration cannot be used.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
+    #[error("failed to accept the configuration: {0}")]
+    Config(#[from] BadValue),
     /// The address is in use or not ours.
     #[error("failed to listen for {purpose} on {address}: {source}: use an address that is free")]
     Listen {
@@ -95,7 +96,7 @@ impl Probes for Probe {
 /// # Errors
 /// [`GatewayError`]: what keeps it from starting, or why it ended by itself.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), GatewayError> {
-    config.validate()?;
+    config.check()?;
     std::fs::create_dir_all(&config.store).map_err(|source| GatewayError::Folder {
         path: config.store.clone(),
         source,

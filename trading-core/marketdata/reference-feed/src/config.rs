@@ -1,11 +1,11 @@
 //! The reference feed's configuration file.
 
+use configuration::{BadValue, Checked, refuse, within};
 use marketdata::TrackerSettings;
 use marketdata::level2::{ChannelId, ReceiverSettings};
 use marketdata_udp::{Groups, Interface, ReceiveOptions};
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::path::{Path, PathBuf};
 
 /// What a reference feed needs to know. JSON; unknown fields are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,71 +51,10 @@ fn symbol_interval_ms() -> u64 {
     1_000
 }
 
-/// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("failed to read the configuration {path}: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It is not what it should be.
-    #[error("failed to read the configuration {path}: {source}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// Why, with line and column.
-        source: serde_json::Error,
-    },
-    /// A value cannot be.
-    #[error("failed to accept the configuration: {field} {value} is not accepted: {accepted}")]
-    Value {
-        /// The field's path.
-        field: String,
-        /// What stands there.
-        value: String,
-        /// What would be accepted.
-        accepted: String,
-    },
-}
-
-impl Config {
-    /// Reads and checks a file.
-    ///
-    /// # Errors
-    /// [`ConfigError`] naming the field.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let bytes = std::fs::read(path).map_err(|source| ConfigError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
-        let config: Self =
-            serde_json::from_slice(&bytes).map_err(|source| ConfigError::Malformed {
-                path: path.to_owned(),
-                source,
-            })?;
-        config.validate()?;
-        Ok(config)
-    }
-
-    /// Checks what the file's form cannot.
-    ///
-    /// # Errors
-    /// [`ConfigError::Value`] for the first field that cannot be.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let refuse = |field: String, value: String, accepted: String| {
-            Err(ConfigError::Value {
-                field,
-                value,
-                accepted,
-            })
-        };
+impl Checked for Config {
+    fn check(&self) -> Result<(), BadValue> {
         if self.replicas.is_empty() {
-            let accepted = "name the order address of each replica".into();
-            return refuse("replicas".into(), "[]".into(), accepted);
+            return refuse("replicas", "[]", "name the order address of each replica");
         }
         for (place, address) in self.replicas.iter().enumerate() {
             if let Err(error) = client::endpoint(address) {
@@ -131,8 +70,8 @@ impl Config {
             for (place, group) in groups.iter().enumerate() {
                 if !group.ip().is_multicast() || group.port() == 0 {
                     let field = format!("{name}[{place}]");
-                    let accepted = "use 224.0.0.0 to 239.255.255.255 and a port from 1".into();
-                    return refuse(field, group.to_string(), accepted);
+                    let accepted = "use 224.0.0.0 to 239.255.255.255 and a port from 1";
+                    return refuse(field, group, accepted);
                 }
             }
         }
@@ -152,14 +91,13 @@ impl Config {
             ),
             ("symbol_interval_ms", self.symbol_interval_ms, 10, 600_000),
         ] {
-            if !(min..=max).contains(&value) {
-                let accepted = format!("use {min} to {max}");
-                return refuse(field.into(), value.to_string(), accepted);
-            }
+            within(field, value, min..=max)?;
         }
         Ok(())
     }
+}
 
+impl Config {
     /// Shortest time between two records, in microseconds.
     pub(crate) fn record_interval_us(&self) -> u64 {
         1_000_000 / u64::from(self.records_per_second_max.max(1))
@@ -208,7 +146,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("feed.json");
         std::fs::write(&path, value.to_string()).unwrap();
-        Config::read(&path).map_err(|error| error.to_string())
+        configuration::read(&path).map_err(|error| error.to_string())
     }
 
     #[test]

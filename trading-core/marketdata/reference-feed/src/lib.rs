@@ -21,5 +21,5 @@ mod metrics;
 mod service;
 mod writer;
 
-pub use config::{Config, ConfigError};
+pub use config::Config;
 pub use service::{FeedError, run};

@@ -1,8 +1,9 @@
 //! The reference feed as a whole: its receiver, its writer, its end.
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::metrics::{Metrics, Probe};
 use crate::writer::{Shared, Writer};
+use configuration::{BadValue, Checked};
 use marketdata::level2::{Effect, Freshness, Receiver};
 use marketdata_udp::{FeedProbes, Observed, ReceiveEnd, receive};
 use std::net::SocketAddr;
@@ -14,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
     /// The configuration cannot be used.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
+    #[error("failed to accept the configuration: {0}")]
+    Config(#[from] BadValue),
     /// The address is in use or not ours.
     #[error("failed to listen for metrics and health on {address}: {source}: use a free address")]
     Listen {
@@ -37,7 +38,7 @@ pub enum FeedError {
 /// # Errors
 /// [`FeedError`]: what keeps it from starting, or why it ended by itself.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), FeedError> {
-    config.validate()?;
+    config.check()?;
     let (metrics, heard) = (
         Arc::new(Metrics::new()?),
         Arc::new(marketdata_udp::Metrics::new()?),
