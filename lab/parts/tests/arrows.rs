@@ -34,6 +34,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "gateway",
         &["types", "protocol", "client", "configuration", "probes"],
     ),
+    (
+        "move-funds",
+        &["types", "protocol", "client", "configuration"],
+    ),
     ("fix", &["types"]),
     ("drop-copy", &["types", "engine", "fix"]),
     (
@@ -59,6 +63,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "protocol",
             "configuration",
             "gateway",
+            "move-funds",
             "fix-gateway",
             "marketdata",
             "marketdata-udp",

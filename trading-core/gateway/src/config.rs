@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use types::CenterName;
+use types::{CenterName, ShardId};
 
 /// What a gateway needs to know. JSON; unknown fields are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +13,7 @@ use types::CenterName;
 pub struct Config {
     /// Name of the whole installation; replicas of another one are not followed.
     pub cluster: String,
-    /// Which shard.
+    /// Which shard; the first, where it stands in front of several.
     pub shard: u16,
     /// Its center.
     pub center: CenterName,
@@ -21,6 +21,9 @@ pub struct Config {
     pub listen: Listen,
     /// All replicas of the shard, as reached from here.
     pub replicas: Vec<ReplicaAddress>,
+    /// Further shards that this gateway stands in front of.
+    #[serde(default)]
+    pub other_shards: Vec<ShardAddresses>,
     /// Bounds.
     #[serde(default)]
     pub limits: Limits,
@@ -38,6 +41,19 @@ pub struct Listen {
     /// For metrics and health.
     pub http: SocketAddr,
 }
+
+/// One more shard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardAddresses {
+    /// Which.
+    pub shard: u16,
+    /// All its replicas, as reached from here.
+    pub replicas: Vec<ReplicaAddress>,
+}
+
+/// Most shards behind one gateway: each order's symbol is weighed against all.
+const SHARDS_MAX: usize = 64;
 
 /// One replica of the shard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,17 +104,15 @@ impl Checked for Config {
             let value = format!("{:?}", self.cluster);
             return refuse("cluster", value, "use 1 to 63 characters");
         }
-        let ids: BTreeSet<u64> = self.replicas.iter().map(|it| it.replica).collect();
-        if ids.is_empty() || ids.len() != self.replicas.len() || ids.contains(&0) {
-            let listed: Vec<u64> = self.replicas.iter().map(|it| it.replica).collect();
-            let accepted = "name each replica once, from 1, and at least one";
-            return refuse("replicas[].replica", format!("{listed:?}"), accepted);
+        check_replicas("replicas", &self.replicas)?;
+        let numbers: BTreeSet<ShardId> = self.shards().map(|(shard, _)| shard).collect();
+        if numbers.len() != self.shards().count() || numbers.len() > SHARDS_MAX {
+            let listed: Vec<u16> = self.shards().map(|(shard, _)| shard.0).collect();
+            let accepted = format!("name each shard once, and at most {SHARDS_MAX} with `shard`");
+            return refuse("other_shards[].shard", format!("{listed:?}"), accepted);
         }
-        for (place, replica) in self.replicas.iter().enumerate() {
-            if let Err(error) = client::endpoint(&replica.orders) {
-                let field = format!("replicas[{place}].orders");
-                return refuse(field, format!("{:?}", replica.orders), error.to_string());
-            }
+        for (place, shard) in self.other_shards.iter().enumerate() {
+            check_replicas(&format!("other_shards[{place}].replicas"), &shard.replicas)?;
         }
         let Limits {
             sessions_max,
@@ -122,6 +136,35 @@ impl Checked for Config {
     }
 }
 
+fn check_replicas(field: &str, replicas: &[ReplicaAddress]) -> Result<(), BadValue> {
+    let ids: BTreeSet<u64> = replicas.iter().map(|it| it.replica).collect();
+    if ids.is_empty() || ids.len() != replicas.len() || ids.contains(&0) {
+        let listed: Vec<u64> = replicas.iter().map(|it| it.replica).collect();
+        let accepted = "name each replica once, from 1, and at least one";
+        return refuse(
+            format!("{field}[].replica"),
+            format!("{listed:?}"),
+            accepted,
+        );
+    }
+    for (place, replica) in replicas.iter().enumerate() {
+        if let Err(error) = client::endpoint(&replica.orders) {
+            let field = format!("{field}[{place}].orders");
+            return refuse(field, format!("{:?}", replica.orders), error.to_string());
+        }
+    }
+    Ok(())
+}
+
+impl Config {
+    /// The shards with their replicas.
+    pub(crate) fn shards(&self) -> impl Iterator<Item = (ShardId, &[ReplicaAddress])> {
+        let first = (ShardId(self.shard), self.replicas.as_slice());
+        let others = self.other_shards.iter();
+        std::iter::once(first).chain(others.map(|it| (ShardId(it.shard), it.replicas.as_slice())))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +177,11 @@ mod tests {
             "replicas": [
                 {"replica": 1, "center": "a1", "orders": "10.99.0.1:17112"},
                 {"replica": 2, "center": "a2", "orders": "10.99.0.1:17122"}
+            ],
+            "other_shards": [
+                {"shard": 1, "replicas": [
+                    {"replica": 1, "center": "a1", "orders": "10.99.0.1:17212"}
+                ]}
             ],
             "limits": {"sessions_max": 4096, "in_flight_per_session_max": 1024},
             "tls": null
@@ -153,6 +201,17 @@ mod tests {
             ("/replicas", json!([]), "replicas[].replica"),
             ("/replicas/1/replica", json!(1), "replicas[].replica"),
             ("/replicas/1/orders", json!("nowhere"), "replicas[1].orders"),
+            ("/other_shards/0/shard", json!(0), "other_shards[].shard"),
+            (
+                "/other_shards/0/replicas",
+                json!([]),
+                "other_shards[0].replicas[].replica",
+            ),
+            (
+                "/other_shards/0/replicas/0/orders",
+                json!("nowhere"),
+                "other_shards[0].replicas[0].orders",
+            ),
             ("/limits/sessions_max", json!(0), "limits.sessions_max"),
             (
                 "/limits/in_flight_per_session_max",

@@ -28,4 +28,5 @@ mod reported;
 pub mod routes;
 pub mod run;
 pub mod takeover;
+mod transfers;
 pub mod transport;

@@ -45,6 +45,8 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Moves an account's funds from one shard to another, exactly once; may be killed and run again
+    MoveFunds(commands::MoveFunds),
     /// Forms the group anew out of what survived, when no quorum is left
     Takeover {
         #[command(subcommand)]
@@ -105,6 +107,7 @@ fn run(command: Command) -> Result<()> {
             let config: reference_feed::Config = configuration::read(&config)?;
             block_on(|stop| async move { Ok(reference_feed::run(config, stop).await?) })
         }
+        Command::MoveFunds(wanted) => commands::move_funds(&wanted),
         Command::Takeover { step } => commands::takeover(step),
         Command::CheckConfig { config } => {
             let (_, digest) = ReplicaConfig::read(&config)?;

@@ -25,6 +25,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use types::ShardId;
 
 /// Handing leadership over may take this long before the process ends anyway.
 const HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -87,7 +88,12 @@ pub async fn replica(config: ReplicaConfig, digest: String, stop: CancellationTo
     probes::serve(config.listen.http, replica_probes)
         .await
         .with_context(|| format!("failed to listen for HTTP on {}", config.listen.http))?;
-    let orders = Orders::new(submissions.clone(), inputs.clone(), published.clone());
+    let orders = Orders::new(
+        submissions.clone(),
+        inputs.clone(),
+        published.clone(),
+        ShardId(config.shard),
+    );
     let address = config.listen.orders;
     let replica = config.replica;
     let administration = Administration::new(
