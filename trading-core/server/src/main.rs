@@ -39,7 +39,7 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
-    /// Runs a reference feed: prices of a level-2 feed become records of the core's log
+    /// Runs a reference feed: prices of a level-2 feed or of ITCH become records of the core's log
     ReferenceFeed {
         /// Its configuration, JSON
         #[arg(long)]
