@@ -78,6 +78,9 @@ pub struct DropCopyConfig {
 /// Most drop copies: each reads the whole log and holds a state of its own.
 const DROP_COPIES_MAX: usize = 8;
 
+/// What the place of a message in the log takes in a file, at most.
+const PLACE_BYTES: usize = 40;
+
 /// Bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -94,6 +97,9 @@ pub struct Limits {
     pub sending_time_s_max: u64,
     /// Messages kept a session, to be sent again.
     pub resend_messages_max: usize,
+    /// Messages of a drop copy whose places in the log are kept beyond that, to be read there again:
+    /// at most 40 bytes each, together at most a quarter of `store_bytes_max`.
+    pub recall_messages_max: usize,
     /// A request without an answer for so long is told to be pending, in milliseconds.
     pub pending_after_ms: u64,
     /// With no leader for so long requests are turned away, in milliseconds.
@@ -111,6 +117,7 @@ impl Default for Limits {
             heartbeat_s_max: 60,
             sending_time_s_max: 120,
             resend_messages_max: 16_384,
+            recall_messages_max: 262_144,
             pending_after_ms: 500,
             refuse_after_ms: 5_000,
             store_bytes_max: 64 << 20,
@@ -223,6 +230,9 @@ impl Config {
         drop_copy::DeskOptions {
             profile: self.profile(&copy.comp_id, copy.password_sha256.as_deref()),
             accounts: copy.accounts.iter().copied().map(AccountId).collect(),
+            // A checkpoint of them must leave most of the file to what comes behind it.
+            recall_messages_max: (self.limits.recall_messages_max)
+                .min(self.limits.store_bytes_max as usize / (4 * PLACE_BYTES)),
         }
     }
 
@@ -243,7 +253,7 @@ impl Config {
 
 impl Limits {
     fn check(&self) -> Result<(), BadValue> {
-        let bounds: [(&str, u64, u64, u64); 9] = [
+        let bounds: [(&str, u64, u64, u64); 10] = [
             ("connections_max", self.connections_max as u64, 1, 65_536),
             (
                 "in_flight_per_session_max",
@@ -262,6 +272,12 @@ impl Limits {
             (
                 "resend_messages_max",
                 self.resend_messages_max as u64,
+                1,
+                1 << 20,
+            ),
+            (
+                "recall_messages_max",
+                self.recall_messages_max as u64,
                 1,
                 1 << 20,
             ),

@@ -4,16 +4,17 @@
 //! ```text
 //!   arrival, bytes, time ─┐
 //!                         ├─► drop_copy::Desk ─► records ─► store, then the rest, in order
-//!   LogReader ─ copies ───┘    only while the counterparty is logged on and reads
+//!   LogReader ─ copies ───┤    only while the counterparty is logged on and reads
+//!   LogReader, once more ─┘    while messages are asked for that are no longer kept
 //! ```
 
 use crate::acceptor::Arrival;
 use crate::connection::{Came, Connection, Ending, Moved};
 use crate::counterparty::records_of;
-use crate::log_reader::{COPIES_MAX, Copied, LogReader};
+use crate::log_reader::{COPIES_MAX, Copied, LogReader, Read};
 use crate::metrics::{Metrics, Refused};
 use crate::store::{Opened, Store, StoreError};
-use drop_copy::{Desk, DeskOptions};
+use drop_copy::{Desk, DeskOptions, Position};
 use fix::Effect;
 use fix::session::Now;
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub(crate) struct CopySession {
     metrics: Arc<Metrics>,
     started: Instant,
     connection: Option<Connection>,
+    /// What is read in the log again, with the recall's number.
+    again: Option<(u64, mpsc::Receiver<Read>)>,
     /// What the gauges were last told: connected, logged on.
     shown: [i64; 2],
 }
@@ -43,7 +46,8 @@ pub(crate) struct CopySession {
 enum Input {
     Arrived(Option<Arrival>),
     Moved(Moved),
-    Copied(Option<Copied>),
+    Read(Option<Read>),
+    Recalled(Option<Read>),
     Due,
     Stop,
 }
@@ -79,6 +83,7 @@ impl CopySession {
             metrics,
             started: Instant::now(),
             connection: None,
+            again: None,
             shown: [0; 2],
         })
     }
@@ -92,12 +97,7 @@ impl CopySession {
         mut arrivals: mpsc::Receiver<Arrival>,
         stop: CancellationToken,
     ) -> Result<(), StoreError> {
-        let (sender, mut copies) = mpsc::channel(COPIES_MAX);
-        let (accounts, told) = (self.desk.accounts(), self.desk.told());
-        let replicas = self.replicas.clone();
-        let reader = LogReader::new(replicas, accounts, told, sender, self.metrics.clone());
-        // It ends when its receiver, which this task owns, is gone.
-        tokio::spawn(reader.run());
+        let mut copies = self.start_reader(self.desk.told(), false);
         let mut stopping = false;
         loop {
             let input = self.next_input(&mut arrivals, &mut copies, &stop, stopping);
@@ -111,11 +111,19 @@ impl CopySession {
                         self.take_frames(now, &mut effects);
                     }
                 }
-                Input::Copied(Some(Copied { copy, is_old })) => {
+                Input::Read(Some(Read::Copied(Copied { copy, is_old }))) => {
                     self.desk.copy(copy, is_old, now, &mut effects);
                 }
+                Input::Recalled(Some(Read::Copied(Copied { copy, .. }))) => {
+                    self.desk.recalled(copy, now, &mut effects);
+                }
+                Input::Recalled(Some(Read::Until(index))) => {
+                    self.desk.recalled_until(index, now, &mut effects);
+                }
+                // Who reads ends only when it is not wanted any more.
+                Input::Read(Some(Read::Until(_))) | Input::Recalled(None) => {}
                 Input::Due => self.desk.tick(now, &mut effects),
-                Input::Arrived(None) | Input::Copied(None) | Input::Stop => {
+                Input::Arrived(None) | Input::Read(None) | Input::Stop => {
                     stopping = true;
                     let text = "this gateway stops: connect again";
                     self.desk.log_out(text, now, &mut effects);
@@ -123,6 +131,7 @@ impl CopySession {
             }
             self.perform(effects)?;
             self.end_connection();
+            self.read_again();
             self.show();
             if stopping && self.connection.is_none() {
                 return self.store.close();
@@ -133,7 +142,7 @@ impl CopySession {
     async fn next_input(
         &mut self,
         arrivals: &mut mpsc::Receiver<Arrival>,
-        copies: &mut mpsc::Receiver<Copied>,
+        copies: &mut mpsc::Receiver<Read>,
         stop: &CancellationToken,
         stopping: bool,
     ) -> Input {
@@ -143,12 +152,20 @@ impl CopySession {
         let due = [desk_due, ends].into_iter().flatten().min();
         let waiting = self.connection.as_ref().map(Connection::waiting_bytes);
         let is_read = waiting.is_some_and(|bytes| bytes < WAITING_BYTES_MAX);
-        let takes_copies = !stopping && is_read && self.desk.session().is_up();
+        let takes = !stopping && is_read && self.desk.session().is_up();
+        let takes_copies = takes && self.again.is_none();
+        let again = self.again.as_mut().map(|(_, again)| again);
         tokio::select! {
             () = stop.cancelled(), if !stopping => Input::Stop,
             arrival = arrivals.recv(), if !stopping => Input::Arrived(arrival),
             moved = Connection::moved(&mut self.connection) => Input::Moved(moved),
-            copied = copies.recv(), if takes_copies => Input::Copied(copied),
+            read = copies.recv(), if takes_copies => Input::Read(read),
+            read = async {
+                match again {
+                    Some(again) => again.recv().await,
+                    None => std::future::pending().await,
+                }
+            }, if takes => Input::Recalled(read),
             () = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(due.into()).await,
@@ -156,6 +173,28 @@ impl CopySession {
                 }
             } => Input::Due,
         }
+    }
+
+    /// Begins and ends to read the log again, as the desk wants it.
+    fn read_again(&mut self) {
+        let wanted = self.desk.recalls();
+        let reads = self.again.as_ref().map(|(number, _)| *number);
+        if reads == wanted.map(|(number, _)| number) {
+            return;
+        }
+        self.again = wanted.map(|(number, after)| {
+            tracing::info!(counterparty = %self.name, ?after, "messages are read in the log again");
+            (number, self.start_reader(after, true))
+        });
+    }
+
+    /// A reader behind a position. It ends when its receiver is gone.
+    fn start_reader(&self, after: Position, is_again: bool) -> mpsc::Receiver<Read> {
+        let (sender, receiver) = mpsc::channel(COPIES_MAX);
+        let (replicas, metrics) = (self.replicas.clone(), self.metrics.clone());
+        let reader = LogReader::new(replicas, self.desk.accounts(), after, sender, metrics);
+        tokio::spawn(if is_again { reader.again() } else { reader }.run());
+        receiver
     }
 
     fn now(&self) -> Now {
