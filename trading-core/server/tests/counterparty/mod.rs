@@ -30,6 +30,11 @@ impl FixGateway {
 
     /// One with a store of its own.
     pub fn start_as(group: &Group, name: &'static str) -> Self {
+        Self::start_with(group, name, serde_json::json!({}))
+    }
+
+    /// One with other bounds.
+    pub fn start_with(group: &Group, name: &'static str, limits: serde_json::Value) -> Self {
         let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [fix, http] = [0, 1].map(|n: usize| held[n].local_addr().unwrap());
         drop(held);
@@ -43,7 +48,7 @@ impl FixGateway {
             "store": group.folder.path().join(name),
             "sessions": [{"comp_id": "CLIENT", "session": 70, "account": 7}],
             "drop_copies": [{"comp_id": "BACKOFFICE", "accounts": [7]}],
-            "log_replicas": entries,
+            "log_replicas": entries, "limits": limits,
         });
         let path = group.folder.path().join(format!("{name}.json"));
         std::fs::write(path, config.to_string()).unwrap();
@@ -112,6 +117,10 @@ pub struct Counterparty {
     pub turned_away: Vec<String>,
     /// What a listener was told: `ExecID`, and whether it may have been told before.
     pub copies: Vec<(String, bool)>,
+    /// What a listener was told beside.
+    pub texts: Vec<String>,
+    /// Copies that came as sent before, under their old numbers.
+    pub duplicates: usize,
 }
 
 fn now() -> UnixMicros {
@@ -143,12 +152,29 @@ impl Counterparty {
             connections: 0,
             turned_away: Vec::new(),
             copies: Vec::new(),
+            texts: Vec::new(),
+            duplicates: 0,
         }
     }
 
     /// Breaks the connection, as a network does.
     pub fn disconnect(&mut self) {
         self.stream = None;
+    }
+
+    /// Loses all that it had: it asks for everything at its next logon.
+    pub fn forget(&mut self) {
+        self.disconnect();
+        self.next_in = 1;
+        self.copies.clear();
+    }
+
+    /// Listens until it is told something beside copies.
+    pub async fn text(&mut self) -> String {
+        while self.texts.is_empty() {
+            self.take_some().await;
+        }
+        self.texts.remove(0)
     }
 
     /// Goes on at another gateway, which knows nothing of the session.
@@ -300,6 +326,10 @@ impl Counterparty {
         match kind {
             Kind::SequenceReset => self.next_in = message.count(Field::NewSeqNo).unwrap(),
             Kind::ExecutionReport => self.report(&message),
+            Kind::BusinessMessageReject if self.comp_id != "CLIENT" => {
+                self.texts
+                    .push(message.text(Field::Text).unwrap().to_owned());
+            }
             Kind::BusinessMessageReject => {
                 let id = message.text(Field::BusinessRejectRefID).unwrap().to_owned();
                 self.turned_away.push(id.clone());
@@ -314,6 +344,7 @@ impl Counterparty {
         if self.comp_id != "CLIENT" {
             let id = message.text(Field::ExecID).unwrap().to_owned();
             let is_marked = message.flag(Field::PossResend);
+            self.duplicates += usize::from(message.flag(Field::PossDupFlag));
             return self.copies.push((id, is_marked));
         }
         let id = message.text(Field::ClOrdID).unwrap().to_owned();
