@@ -24,6 +24,7 @@ mod log_follower;
 pub mod market_data;
 pub mod metrics;
 pub mod orders;
+pub mod owner;
 mod reported;
 pub mod routes;
 pub mod run;

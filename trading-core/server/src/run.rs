@@ -8,6 +8,7 @@ use crate::door;
 use crate::market_data::{self, FeedMeters};
 use crate::metrics;
 use crate::orders::Orders;
+use crate::owner;
 use crate::takeover;
 use crate::transport::{self, LinkMeters};
 use anyhow::{Context, Result, anyhow, bail};
@@ -42,6 +43,7 @@ const MESSAGE_BYTES_MAX: usize = 1 << 30;
 /// What keeps it from starting, or why it had to end.
 pub async fn replica(config: ReplicaConfig, digest: String, stop: CancellationToken) -> Result<()> {
     takeover::refuse_superseded(&config.data_directory)?;
+    owner::check(&config)?;
     let ending = CancellationToken::new();
     // Nothing of this process outlives this function, whichever way it ends.
     let _end_all = ending.clone().drop_guard();
