@@ -18,6 +18,7 @@ mod config;
 mod connection;
 mod copy_session;
 mod counterparty;
+mod line;
 mod log_reader;
 mod metrics;
 mod service;

@@ -105,12 +105,12 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), GatewayE
     let (mut tasks, mut desks) = (JoinSet::new(), BTreeMap::new());
     for counterparty in counterparties(&config, &metrics)? {
         let (sender, arrivals) = mpsc::channel(1);
-        desks.insert(counterparty.name.clone(), sender);
+        desks.insert(counterparty.name().to_owned(), sender);
         tasks.spawn(counterparty.run(arrivals, stop.clone()));
     }
     for session in drop_copies(&config, &metrics)? {
         let (sender, arrivals) = mpsc::channel(1);
-        desks.insert(session.name.clone(), sender);
+        desks.insert(session.name().to_owned(), sender);
         tasks.spawn(session.run(arrivals, stop.clone()));
     }
     let listen = |purpose, address| {

@@ -204,6 +204,15 @@ impl Counterparty {
     }
 
     async fn log_on_with(&mut self, is_reset: bool) {
+        // While the gateway has not seen the end of an earlier connection it refuses another.
+        while !self.try_to_log_on(is_reset).await {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// False when the connection ends before the logon is answered: its number is free then.
+    async fn try_to_log_on(&mut self, is_reset: bool) -> bool {
+        let number = self.next_out;
         self.is_logged_on = false;
         self.received.clear();
         self.stream = loop {
@@ -222,8 +231,12 @@ impl Counterparty {
         }
         self.send(Kind::Logon, body.into_bytes()).await;
         while !self.is_logged_on {
-            self.take_some().await;
+            if !self.take_what_comes().await {
+                self.next_out = number;
+                return false;
+            }
         }
+        true
     }
 
     async fn send(&mut self, kind: Kind, body: Vec<u8>) {
@@ -291,13 +304,21 @@ impl Counterparty {
     }
 
     async fn take_some(&mut self) {
+        assert!(self.take_what_comes().await, "connection lost");
+    }
+
+    /// False when the connection has ended.
+    async fn take_what_comes(&mut self) -> bool {
         let stream = self.stream.as_mut().unwrap();
         let bytes = stream.read_buf(&mut self.received).await;
-        assert!(bytes.is_ok_and(|bytes| bytes > 0), "connection lost");
+        if !bytes.is_ok_and(|bytes| bytes > 0) {
+            return false;
+        }
         while let Frame::Whole { bytes } = next(&self.received) {
             let whole: Vec<u8> = self.received.drain(..bytes).collect();
             self.take(&whole).await;
         }
+        true
     }
 
     async fn take(&mut self, bytes: &[u8]) {
