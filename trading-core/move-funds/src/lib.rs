@@ -27,4 +27,4 @@ mod run;
 
 pub use config::{Config, ShardReplicas};
 pub use movement::{Impossible, Known, Movement, Next, next};
-pub use run::{MoveError, Moved, run};
+pub use run::{Listed, MoveError, Moved, UnderWay, list, run};

@@ -32,6 +32,32 @@ pub struct Moved {
     pub records: u32,
 }
 
+/// A movement that has begun and is not over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct UnderWay {
+    /// Its number.
+    pub transfer: u64,
+    /// Whose funds.
+    pub account: u64,
+    /// How much, in 1/10,000 yuan.
+    pub amount: i64,
+    /// Where they go.
+    pub to_shard: u32,
+}
+
+/// What a shard tells of the movements from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// The shard.
+    pub shard: u16,
+    /// The entry of its log up to which this is told.
+    pub applied_index: u64,
+    /// The least number that a new movement may have.
+    pub next_transfer: u64,
+    /// Each is brought to its end by a run with the same numbers.
+    pub under_way: Vec<UnderWay>,
+}
+
 /// Why a movement is not over. It can be run again in every case.
 #[derive(Debug, thiserror::Error)]
 pub enum MoveError {
@@ -68,7 +94,17 @@ pub enum MoveError {
         /// The reason.
         text: String,
     },
-    /// The shards did not answer in time.
+    /// The shard did not answer in time.
+    #[error("shard {shard} did not answer within {after_s} s: {last}: run this again")]
+    NoAnswer {
+        /// The shard.
+        shard: ShardId,
+        /// How long was tried.
+        after_s: u64,
+        /// What stood in the way last.
+        last: String,
+    },
+    /// The movement was not brought to its end in time.
     #[error(
         "transfer {transfer} is not over after {after_s} s: {last}: run this again with the same \
          number"
@@ -93,16 +129,10 @@ pub async fn run(
     patience: Duration,
 ) -> Result<Moved, MoveError> {
     check(movement)?;
-    let leader = |shard: ShardId| {
-        let replicas = config.replicas_of(shard);
-        replicas
-            .map(|replicas| Leader::new(&config.cluster, shard, replicas))
-            .ok_or(MoveError::UnknownShard { shard })
-    };
     let mut mover = Mover {
         movement,
-        from: leader(movement.from)?,
-        to: leader(movement.to)?,
+        from: leader_of(config, movement.from)?,
+        to: leader_of(config, movement.to)?,
         records: 0,
         doubted: None,
     };
@@ -132,6 +162,51 @@ pub async fn run(
         from_shard: movement.from.0,
         to_shard: movement.to.0,
         records: mover.records,
+    })
+}
+
+fn leader_of(config: &Config, shard: ShardId) -> Result<Leader<'_>, MoveError> {
+    let replicas = config.replicas_of(shard);
+    replicas
+        .map(|replicas| Leader::new(&config.cluster, shard, replicas))
+        .ok_or(MoveError::UnknownShard { shard })
+}
+
+/// What is under way from a shard; gives up after `patience`.
+///
+/// # Errors
+/// [`MoveError::UnknownShard`] and [`MoveError::NoAnswer`].
+pub async fn list(
+    config: &Config,
+    shard: ShardId,
+    patience: Duration,
+) -> Result<Listed, MoveError> {
+    let mut leader = leader_of(config, shard)?;
+    let until = Instant::now() + patience;
+    let known = loop {
+        match leader.look_up(LookUpTransfersRequest::default()).await {
+            Ok(known) => break known,
+            Err(no_answer) if Instant::now() + PAUSE > until => {
+                return Err(MoveError::NoAnswer {
+                    shard,
+                    after_s: patience.as_secs(),
+                    last: no_answer.to_string(),
+                });
+            }
+            Err(_) => sleep(PAUSE).await,
+        }
+    };
+    let under_way = known.under_way.iter().map(|it| UnderWay {
+        transfer: it.transfer,
+        account: it.account,
+        amount: it.amount,
+        to_shard: it.to_shard,
+    });
+    Ok(Listed {
+        shard: shard.0,
+        applied_index: known.applied_index,
+        next_transfer: known.last_begun.saturating_add(1),
+        under_way: under_way.collect(),
     })
 }
 

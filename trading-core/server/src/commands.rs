@@ -129,6 +129,31 @@ pub fn move_funds(wanted: &MoveFunds) -> Result<()> {
     print(&runtime()?.block_on(move_funds::run(&config, &movement, patience))?)
 }
 
+/// What is under way from a shard. Prints one JSON object.
+#[derive(clap::Args)]
+pub struct ListTransfers {
+    /// The shards and the order addresses of their replicas, JSON
+    #[arg(long)]
+    config: PathBuf,
+    /// The shard that funds have left
+    #[arg(long)]
+    from_shard: u16,
+    /// How long to try, in seconds: 1 to 3600
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    patience_s: u64,
+}
+
+/// Lists what is under way.
+///
+/// # Errors
+/// When the shard has no leader that answers.
+pub fn list_transfers(asked: &ListTransfers) -> Result<()> {
+    let config: move_funds::Config = configuration::read(&asked.config)?;
+    let patience = Duration::from_secs(asked.patience_s);
+    let listed = move_funds::list(&config, ShardId(asked.from_shard), patience);
+    print(&runtime()?.block_on(listed)?)
+}
+
 /// Money of a decimal number of yuan; `None` where it is none, or too fine or great.
 fn read_yuan(text: &str) -> Option<Money> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));

@@ -47,6 +47,8 @@ enum Command {
     },
     /// Moves an account's funds from one shard to another, exactly once; may be killed and run again
     MoveFunds(commands::MoveFunds),
+    /// Lists the movements of funds that have left a shard and are not over
+    ListTransfers(commands::ListTransfers),
     /// Forms the group anew out of what survived, when no quorum is left
     Takeover {
         #[command(subcommand)]
@@ -108,6 +110,7 @@ fn run(command: Command) -> Result<()> {
             block_on(|stop| async move { Ok(reference_feed::run(config, stop).await?) })
         }
         Command::MoveFunds(wanted) => commands::move_funds(&wanted),
+        Command::ListTransfers(asked) => commands::list_transfers(&asked),
         Command::Takeover { step } => commands::takeover(step),
         Command::CheckConfig { config } => {
             let (_, digest) = ReplicaConfig::read(&config)?;

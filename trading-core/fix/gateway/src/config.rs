@@ -19,6 +19,9 @@ pub struct Config {
     pub listen: Listen,
     /// Where orders go, `host:port`: all replicas of the shard, or gateways in front of them.
     pub entries: Vec<String>,
+    /// The shard that orders are for; needed where the entries serve several.
+    #[serde(default)]
+    pub shard: Option<u16>,
     /// A folder of its own for numbers and messages; it must outlive the process.
     pub store: PathBuf,
     /// The counterparties that trade.

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use types::{AccountId, SessionId};
+use types::{AccountId, SessionId, ShardId};
 
 /// Requests beside the counterparty's own: those that learn of orders.
 const OWN_REQUESTS_MAX: usize = 16;
@@ -188,7 +188,10 @@ fn counterparties(
             seed: session.session,
             timing: Timing::default(),
         };
-        let core = OrderSession::new(options, &config.entries, 0)?;
+        let mut core = OrderSession::new(options, &config.entries, 0)?;
+        if let Some(shard) = config.shard {
+            core = core.of_shard(ShardId(shard));
+        }
         counterparties.push(Counterparty::new(
             config.desk(session),
             opened,
