@@ -402,6 +402,13 @@ impl Admin for Replica {
         }))
     }
 
+    async fn look_up_transfers(
+        &self,
+        _: Request<admin::LookUpTransfersRequest>,
+    ) -> Result<Response<admin::LookUpTransfersResponse>, Status> {
+        Err(Status::unimplemented("no operator asks"))
+    }
+
     async fn read_log(
         &self,
         _: Request<ReadLogRequest>,

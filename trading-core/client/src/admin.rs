@@ -4,9 +4,9 @@ use crate::connection::{AddressError, endpoint};
 use protocol::admin::admin_client::AdminClient;
 use protocol::admin::change_membership_request::Change;
 use protocol::admin::{
-    ChangeMembershipRequest, ChangeMembershipResponse, ControlResponse, LogChunk, ReadLogRequest,
-    ReplicaStatus, StatusRequest, TransferLeaderRequest, TransferLeaderResponse,
-    WatchStatusRequest,
+    ChangeMembershipRequest, ChangeMembershipResponse, ControlResponse, LogChunk,
+    LookUpTransfersRequest, LookUpTransfersResponse, ReadLogRequest, ReplicaStatus, StatusRequest,
+    TransferLeaderRequest, TransferLeaderResponse, WatchStatusRequest,
 };
 use protocol::administration::control_request;
 use std::future::Future;
@@ -172,6 +172,22 @@ impl AdminConnection {
         let mut client = self.client.clone();
         let call = client.control(control_request(control));
         let answer = self.within("put a control record in the log", CONTROL_MS_MAX, call);
+        Ok(answer.await?.into_inner())
+    }
+
+    /// What the leader knows of funds between shards: what is under way from here, and whether
+    /// `asked` has come.
+    ///
+    /// # Errors
+    /// [`AdminError`], within [`CALL_MS_MAX`]; [`AdminError::is_precondition`] when the replica does not
+    /// lead.
+    pub async fn look_up_transfers(
+        &self,
+        asked: LookUpTransfersRequest,
+    ) -> Result<LookUpTransfersResponse, AdminError> {
+        let mut client = self.client.clone();
+        let call = client.look_up_transfers(asked);
+        let answer = self.within("look up transfers", CALL_MS_MAX, call);
         Ok(answer.await?.into_inner())
     }
 

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Endpoint;
-use types::{ClientSeq, Epoch, OutSeq, Request};
+use types::{ClientSeq, Epoch, OutSeq, Request, ShardId};
 
 /// How an entry is spoken to.
 enum Entry {
@@ -134,6 +134,13 @@ impl OrderSession {
             socket: Socket::None,
             events: VecDeque::new(),
         })
+    }
+
+    /// Says in each logon which shard the session is of, for entries in front of several.
+    #[must_use]
+    pub fn of_shard(mut self, shard: ShardId) -> Self {
+        self.state = self.state.of_shard(shard);
+        self
     }
 
     /// Goes on after a message that an earlier process took: only later ones are replayed.

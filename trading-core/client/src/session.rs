@@ -18,9 +18,9 @@
 
 use protocol::order::server_message::Body;
 use protocol::order::{ClientMessage, LogonAck, Report, ServerMessage};
-use protocol::order_entry::{Logon, logon_message, request_message};
+use protocol::order_entry::{Logon, logon_for, request_message};
 use std::collections::BTreeMap;
-use types::{AccountId, ClientSeq, Epoch, OutSeq, Request, SessionId};
+use types::{AccountId, ClientSeq, Epoch, OutSeq, Request, SessionId, ShardId};
 
 /// Who trades, and the bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -228,6 +228,7 @@ struct Open {
 #[derive(Clone, Debug)]
 pub struct State {
     options: SessionOptions,
+    shard: Option<ShardId>,
     entries: usize,
     entry: usize,
     link: Link,
@@ -249,6 +250,7 @@ impl State {
         Self {
             jitter: options.seed,
             options,
+            shard: None,
             entries,
             entry: first % entries,
             link: Link::Waiting { until_ms: 0 },
@@ -259,6 +261,13 @@ impl State {
             failures: 0,
             counters: Counters::default(),
         }
+    }
+
+    /// Says in each logon which shard the session is of, for entries in front of several.
+    #[must_use]
+    pub fn of_shard(mut self, shard: ShardId) -> Self {
+        self.shard = Some(shard);
+        self
     }
 
     /// Goes on after a message that an earlier process took: only later ones are replayed.
@@ -365,11 +374,14 @@ impl State {
                 self.link = Link::Connecting { since_ms: now_ms };
                 effects.push(Effect::Connect {
                     entry: self.entry,
-                    logon: logon_message(Logon::new(
-                        self.options.session,
-                        self.options.account,
-                        self.last_out_seq,
-                    )),
+                    logon: logon_for(
+                        Logon::new(
+                            self.options.session,
+                            self.options.account,
+                            self.last_out_seq,
+                        ),
+                        self.shard,
+                    ),
                 });
                 return;
             }
@@ -735,7 +747,7 @@ mod tests {
         run(&mut state, message(1, Body::Report(report(1, 0))), 3);
         run(&mut state, broken(), 4);
         let effects = run(&mut state, Input::Tick, 1_000);
-        let logon = logon_message(Logon::new(SessionId(7), AccountId(9), OutSeq(1)));
+        let logon = logon_for(Logon::new(SessionId(7), AccountId(9), OutSeq(1)), None);
         assert_eq!(effects, [Effect::Connect { entry: 1, logon }]);
     }
 

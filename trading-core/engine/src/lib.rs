@@ -77,7 +77,7 @@ pub use operations::Operations;
 pub use rules::OutsideCalendar;
 pub use snapshot::{SNAPSHOT_FORMAT, SnapshotError};
 pub use state::{AccountView, EntryContext, Shard, StaleEntry};
-pub use transfer::{REMEMBERED as TRANSFERS_REMEMBERED, UnderWay};
+pub use transfer::{Arrival, REMEMBERED as TRANSFERS_REMEMBERED, UnderWay};
 
 /// The replicated state of one shard.
 pub type State = Shard<book::FastBook>;

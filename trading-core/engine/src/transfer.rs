@@ -41,6 +41,22 @@ pub struct UnderWay {
     pub to: ShardId,
 }
 
+/// What a shard knows of a movement that may come to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// It has not come.
+    Unknown,
+    /// It came.
+    Arrived {
+        /// To which account.
+        account: AccountId,
+        /// How much.
+        amount: Money,
+    },
+    /// Its number is too old to be remembered; it is refused, if it comes.
+    Forgotten,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Transfers {
     /// With the place of each in the order of all that began.
@@ -69,6 +85,28 @@ impl<B: MarketBook> Shard<B> {
     /// The movements that whoever drives them has to bring to their end, by number.
     pub fn transfers_under_way(&self) -> impl Iterator<Item = UnderWay> + '_ {
         self.facts.transfers.under_way.values().map(|(_, it)| *it)
+    }
+
+    /// The greatest number that has begun here.
+    #[must_use]
+    pub fn last_transfer_begun(&self) -> Option<TransferId> {
+        self.facts.transfers.last_begun
+    }
+
+    /// What is known here of a number of another shard's.
+    #[must_use]
+    pub fn transfer_from(&self, from: ShardId, transfer: TransferId) -> Arrival {
+        let Some(received) = self.facts.transfers.received.get(&from) else {
+            return Arrival::Unknown;
+        };
+        match received.latest.get(&transfer) {
+            Some((account, amount)) => Arrival::Arrived {
+                account: *account,
+                amount: *amount,
+            },
+            None if received.forgotten >= Some(transfer) => Arrival::Forgotten,
+            None => Arrival::Unknown,
+        }
     }
 
     pub(crate) fn transfer_out(

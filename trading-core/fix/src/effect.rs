@@ -65,11 +65,15 @@ pub enum Counted {
     Reported,
     /// A message of the core could not be told as it should.
     Untold,
+    /// A message that was no longer kept was given again out of the log.
+    Recalled,
+    /// Messages that were asked for were not in the log any more and were gap-filled.
+    RecallIncomplete,
 }
 
 impl Counted {
     /// All.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::LoggedOn,
         Self::LogonRefused,
         Self::Garbled,
@@ -89,6 +93,8 @@ impl Counted {
         Self::ToldPending,
         Self::Reported,
         Self::Untold,
+        Self::Recalled,
+        Self::RecallIncomplete,
     ];
 
     /// Its name in metrics.
@@ -114,6 +120,8 @@ impl Counted {
             Self::ToldPending => "told_pending",
             Self::Reported => "reported",
             Self::Untold => "untold",
+            Self::Recalled => "recalled",
+            Self::RecallIncomplete => "recall_incomplete",
         }
     }
 }

@@ -31,5 +31,5 @@ pub mod write;
 
 pub use desk::{Desk, DeskOptions};
 pub use effect::{Counted, Effect};
-pub use record::{Kept, Record};
+pub use record::{Kept, Place, Record};
 pub use told::{Happened, Told};

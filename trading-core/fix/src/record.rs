@@ -60,6 +60,28 @@ pub enum Record {
         /// Which of the entry's messages, from 1.
         message: u32,
     },
+    /// Further places of copies, oldest first; those up to a number are known no more.
+    Placed {
+        /// The number; 0 when all are known.
+        dropped: u64,
+        /// The places.
+        places: Vec<Place>,
+    },
+}
+
+/// Which message of the core's log one of ours was a copy of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Our number for it.
+    pub msg_seq_num: u64,
+    /// The log's entry.
+    pub index: LogIndex,
+    /// Which of the entry's messages, from 1.
+    pub message: u32,
+    /// When it was sent first.
+    pub sending_time: UnixMicros,
+    /// It may say what another number said before.
+    pub poss_resend: bool,
 }
 
 /// A message that may be asked for again.

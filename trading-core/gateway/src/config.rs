@@ -1,10 +1,11 @@
 //! A gateway's configuration file.
 
+use configuration::{BadValue, Checked, refuse, within};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use types::CenterName;
+use std::path::PathBuf;
+use types::{CenterName, ShardId};
 
 /// What a gateway needs to know. JSON; unknown fields are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +13,7 @@ use types::CenterName;
 pub struct Config {
     /// Name of the whole installation; replicas of another one are not followed.
     pub cluster: String,
-    /// Which shard.
+    /// Which shard; the first, where it stands in front of several.
     pub shard: u16,
     /// Its center.
     pub center: CenterName,
@@ -20,6 +21,9 @@ pub struct Config {
     pub listen: Listen,
     /// All replicas of the shard, as reached from here.
     pub replicas: Vec<ReplicaAddress>,
+    /// Further shards that this gateway stands in front of.
+    #[serde(default)]
+    pub other_shards: Vec<ShardAddresses>,
     /// Bounds.
     #[serde(default)]
     pub limits: Limits,
@@ -37,6 +41,19 @@ pub struct Listen {
     /// For metrics and health.
     pub http: SocketAddr,
 }
+
+/// One more shard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardAddresses {
+    /// Which.
+    pub shard: u16,
+    /// All its replicas, as reached from here.
+    pub replicas: Vec<ReplicaAddress>,
+}
+
+/// Most shards behind one gateway: each order's symbol is weighed against all.
+const SHARDS_MAX: usize = 64;
 
 /// One replica of the shard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,104 +98,71 @@ pub struct Tls {
     pub authority: PathBuf,
 }
 
-/// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("failed to read the configuration {path}: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It is not what it should be.
-    #[error("failed to read the configuration {path}: {source}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// Why, with line and column.
-        source: serde_json::Error,
-    },
-    /// A value cannot be.
-    #[error("failed to accept the configuration: {field} {value} is not accepted: {accepted}")]
-    Value {
-        /// The field's path.
-        field: String,
-        /// What stands there.
-        value: String,
-        /// What would be accepted.
-        accepted: String,
-    },
-}
-
-impl Config {
-    /// Reads and checks a file.
-    ///
-    /// # Errors
-    /// [`ConfigError`] naming the field.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let bytes = std::fs::read(path).map_err(|source| ConfigError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
-        let config: Self =
-            serde_json::from_slice(&bytes).map_err(|source| ConfigError::Malformed {
-                path: path.to_owned(),
-                source,
-            })?;
-        config.validate()?;
-        Ok(config)
-    }
-
-    /// Checks what the file's form cannot.
-    ///
-    /// # Errors
-    /// [`ConfigError::Value`] for the first field that cannot be.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+impl Checked for Config {
+    fn check(&self) -> Result<(), BadValue> {
         if self.cluster.is_empty() || self.cluster.len() > 63 {
             let value = format!("{:?}", self.cluster);
             return refuse("cluster", value, "use 1 to 63 characters");
         }
-        let ids: BTreeSet<u64> = self.replicas.iter().map(|it| it.replica).collect();
-        if ids.is_empty() || ids.len() != self.replicas.len() || ids.contains(&0) {
-            let listed: Vec<u64> = self.replicas.iter().map(|it| it.replica).collect();
-            let accepted = "name each replica once, from 1, and at least one";
-            return refuse("replicas[].replica", format!("{listed:?}"), accepted);
+        check_replicas("replicas", &self.replicas)?;
+        let numbers: BTreeSet<ShardId> = self.shards().map(|(shard, _)| shard).collect();
+        if numbers.len() != self.shards().count() || numbers.len() > SHARDS_MAX {
+            let listed: Vec<u16> = self.shards().map(|(shard, _)| shard.0).collect();
+            let accepted = format!("name each shard once, and at most {SHARDS_MAX} with `shard`");
+            return refuse("other_shards[].shard", format!("{listed:?}"), accepted);
         }
-        for (place, replica) in self.replicas.iter().enumerate() {
-            if let Err(error) = client::endpoint(&replica.orders) {
-                let field = format!("replicas[{place}].orders");
-                return refuse(&field, format!("{:?}", replica.orders), &error.to_string());
-            }
+        for (place, shard) in self.other_shards.iter().enumerate() {
+            check_replicas(&format!("other_shards[{place}].replicas"), &shard.replicas)?;
         }
         let Limits {
             sessions_max,
             in_flight_per_session_max,
         } = self.limits;
-        if !(1..=65_536).contains(&sessions_max) {
-            let value = sessions_max.to_string();
-            return refuse("limits.sessions_max", value, "use 1 to 65536");
-        }
-        if !(1..=65_536).contains(&in_flight_per_session_max) {
-            let value = in_flight_per_session_max.to_string();
-            return refuse("limits.in_flight_per_session_max", value, "use 1 to 65536");
+        for (field, value) in [
+            ("limits.sessions_max", sessions_max),
+            (
+                "limits.in_flight_per_session_max",
+                in_flight_per_session_max,
+            ),
+        ] {
+            within(field, value as u64, 1..=65_536)?;
         }
         if self.tls.is_some() {
             let accepted = "this version speaks plain connections only: leave it out, and keep \
                             clients and replicas inside a network of your own";
-            return refuse("tls", "set".into(), accepted);
+            return refuse("tls", "set", accepted);
         }
         Ok(())
     }
 }
 
-fn refuse(field: &str, value: String, accepted: &str) -> Result<(), ConfigError> {
-    Err(ConfigError::Value {
-        field: field.into(),
-        value,
-        accepted: accepted.into(),
-    })
+fn check_replicas(field: &str, replicas: &[ReplicaAddress]) -> Result<(), BadValue> {
+    let ids: BTreeSet<u64> = replicas.iter().map(|it| it.replica).collect();
+    if ids.is_empty() || ids.len() != replicas.len() || ids.contains(&0) {
+        let listed: Vec<u64> = replicas.iter().map(|it| it.replica).collect();
+        let accepted = "name each replica once, from 1, and at least one";
+        return refuse(
+            format!("{field}[].replica"),
+            format!("{listed:?}"),
+            accepted,
+        );
+    }
+    for (place, replica) in replicas.iter().enumerate() {
+        if let Err(error) = client::endpoint(&replica.orders) {
+            let field = format!("{field}[{place}].orders");
+            return refuse(field, format!("{:?}", replica.orders), error.to_string());
+        }
+    }
+    Ok(())
+}
+
+impl Config {
+    /// The shards with their replicas.
+    pub(crate) fn shards(&self) -> impl Iterator<Item = (ShardId, &[ReplicaAddress])> {
+        let first = (ShardId(self.shard), self.replicas.as_slice());
+        let others = self.other_shards.iter();
+        std::iter::once(first).chain(others.map(|it| (ShardId(it.shard), it.replicas.as_slice())))
+    }
 }
 
 #[cfg(test)]
@@ -194,6 +178,11 @@ mod tests {
                 {"replica": 1, "center": "a1", "orders": "10.99.0.1:17112"},
                 {"replica": 2, "center": "a2", "orders": "10.99.0.1:17122"}
             ],
+            "other_shards": [
+                {"shard": 1, "replicas": [
+                    {"replica": 1, "center": "a1", "orders": "10.99.0.1:17212"}
+                ]}
+            ],
             "limits": {"sessions_max": 4096, "in_flight_per_session_max": 1024},
             "tls": null
         })
@@ -202,7 +191,7 @@ mod tests {
     #[test]
     fn what_the_operator_writes_is_accepted() {
         let config: Config = serde_json::from_value(written()).unwrap();
-        config.validate().unwrap();
+        config.check().unwrap();
     }
 
     #[test]
@@ -212,6 +201,17 @@ mod tests {
             ("/replicas", json!([]), "replicas[].replica"),
             ("/replicas/1/replica", json!(1), "replicas[].replica"),
             ("/replicas/1/orders", json!("nowhere"), "replicas[1].orders"),
+            ("/other_shards/0/shard", json!(0), "other_shards[].shard"),
+            (
+                "/other_shards/0/replicas",
+                json!([]),
+                "other_shards[0].replicas[].replica",
+            ),
+            (
+                "/other_shards/0/replicas/0/orders",
+                json!("nowhere"),
+                "other_shards[0].replicas[0].orders",
+            ),
             ("/limits/sessions_max", json!(0), "limits.sessions_max"),
             (
                 "/limits/in_flight_per_session_max",
@@ -228,10 +228,7 @@ mod tests {
             let mut text = written();
             *text.pointer_mut(path).unwrap() = value;
             let config: Config = serde_json::from_value(text).unwrap();
-            match config.validate().unwrap_err() {
-                ConfigError::Value { field, .. } => assert_eq!(field, named),
-                other => panic!("{other}"),
-            }
+            assert_eq!(config.check().unwrap_err().field, named);
         }
     }
 

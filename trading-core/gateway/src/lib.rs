@@ -7,6 +7,9 @@
 //!   HTTP 9101 ◄─ readiness ◄─ view ◄── WatchStatus ◄── every replica
 //! ```
 //!
+//! In front of several shards, a stream is for one of them, which its logon names: a client has one for
+//! each. So the loss of a leader ends the streams of its shard, and no others.
+//!
 //! It holds no state: a stream is carried to the leader and back, message by message, and ends with
 //! `UNAVAILABLE` when that leader is no longer the one. What is sent again after the next logon
 //! answers as it did, so nothing here has to be exact, only quick and bounded.
@@ -16,7 +19,8 @@ mod leader;
 mod metrics;
 mod service;
 mod session;
+mod shards;
 mod watch;
 
-pub use config::{Config, ConfigError, Limits, Listen, ReplicaAddress, Tls};
+pub use config::{Config, Limits, Listen, ReplicaAddress, ShardAddresses, Tls};
 pub use service::{Gateway, GatewayError, Probe, run};

@@ -1,7 +1,9 @@
 //! What a gateway counts. No label takes a value that a client chooses.
 
-use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
-use types::{Epoch, ReplicaId};
+use prometheus::{
+    Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use types::{Epoch, ReplicaId, ShardId};
 
 /// Why a client's stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub(crate) enum Ended {
     ByLeader,
     /// No leader was found in time.
     NoLeader,
+    /// The client named no shard that is served here.
+    Unrouted,
     /// A bound was reached.
     Limit,
     /// The gateway stops.
@@ -25,13 +29,14 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::ByClient,
         Self::ClientLost,
         Self::LeaderChanged,
         Self::LeaderSilent,
         Self::ByLeader,
         Self::NoLeader,
+        Self::Unrouted,
         Self::Limit,
         Self::Stopping,
     ];
@@ -44,6 +49,7 @@ impl Ended {
             Self::LeaderSilent => "leader_silent",
             Self::ByLeader => "by_leader",
             Self::NoLeader => "no_leader",
+            Self::Unrouted => "unrouted",
             Self::Limit => "limit",
             Self::Stopping => "stopping",
         }
@@ -57,10 +63,11 @@ pub(crate) struct Metrics {
     pub sessions_refused: IntCounter,
     pub requests: IntCounter,
     pub messages: IntCounter,
+    pub misplaced: IntCounter,
     ended: IntCounterVec,
-    leader: IntGauge,
-    epoch: IntGauge,
-    replicas: IntGauge,
+    leader: IntGaugeVec,
+    epoch: IntGaugeVec,
+    replicas: IntGaugeVec,
 }
 
 impl Metrics {
@@ -74,6 +81,10 @@ impl Metrics {
             )?,
             requests: IntCounter::new("gateway_requests_total", "Client messages carried.")?,
             messages: IntCounter::new("gateway_messages_total", "Leader messages carried.")?,
+            misplaced: IntCounter::new(
+                "gateway_misplaced_orders_total",
+                "Orders not carried because their symbol belongs to another shard than their stream.",
+            )?,
             ended: IntCounterVec::new(
                 Opts::new(
                     "gateway_sessions_ended_total",
@@ -81,12 +92,18 @@ impl Metrics {
                 ),
                 &["reason"],
             )?,
-            leader: IntGauge::new(
+            leader: by_shard(
                 "gateway_leader",
-                "The leader's replica; 0 when none is known.",
+                "The leader's replica, by shard; 0 when none is known.",
             )?,
-            epoch: IntGauge::new("gateway_leader_epoch", "Its epoch; 0 when none is known.")?,
-            replicas: IntGauge::new("gateway_replicas_heard", "Replicas that speak to it.")?,
+            epoch: by_shard(
+                "gateway_leader_epoch",
+                "Its epoch, by shard; 0 when none is known.",
+            )?,
+            replicas: by_shard(
+                "gateway_replicas_heard",
+                "Replicas that speak to it, by shard.",
+            )?,
         };
         for reason in Ended::ALL {
             metrics.ended.with_label_values(&[reason.label()]);
@@ -96,6 +113,7 @@ impl Metrics {
         registry.register(Box::new(metrics.sessions_refused.clone()))?;
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.messages.clone()))?;
+        registry.register(Box::new(metrics.misplaced.clone()))?;
         registry.register(Box::new(metrics.ended.clone()))?;
         registry.register(Box::new(metrics.leader.clone()))?;
         registry.register(Box::new(metrics.epoch.clone()))?;
@@ -107,12 +125,21 @@ impl Metrics {
         self.ended.with_label_values(&[ended.label()]).inc();
     }
 
-    pub(crate) fn show_leader(&self, leader: Option<(ReplicaId, Epoch)>, heard: usize) {
+    pub(crate) fn show_leader(
+        &self,
+        shard: ShardId,
+        leader: Option<(ReplicaId, Epoch)>,
+        heard: usize,
+    ) {
         let (replica, epoch) = leader.unwrap_or_default();
-        self.leader
-            .set(i64::try_from(replica.0).unwrap_or(i64::MAX));
-        self.epoch.set(i64::try_from(epoch.0).unwrap_or(i64::MAX));
-        self.replicas.set(i64::try_from(heard).unwrap_or(i64::MAX));
+        let shard = shard.to_string();
+        let show = |gauge: &IntGaugeVec, value: u64| {
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            gauge.with_label_values(&[&shard]).set(value);
+        };
+        show(&self.leader, replica.0);
+        show(&self.epoch, epoch.0);
+        show(&self.replicas, heard as u64);
     }
 
     pub(crate) fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
@@ -122,6 +149,10 @@ impl Metrics {
     }
 }
 
+fn by_shard(name: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
+    IntGaugeVec::new(Opts::new(name, help), &["shard"])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,13 +160,13 @@ mod tests {
     #[test]
     fn metrics_show_the_leader_and_every_reason_from_the_start() {
         let metrics = Metrics::new().unwrap();
-        metrics.show_leader(Some((ReplicaId(2), Epoch(5))), 3);
+        metrics.show_leader(ShardId(4), Some((ReplicaId(2), Epoch(5))), 3);
         metrics.count_end(Ended::Limit);
         let text = String::from_utf8(metrics.render().unwrap()).unwrap();
         for line in [
-            "gateway_leader 2\n",
-            "gateway_leader_epoch 5\n",
-            "gateway_replicas_heard 3\n",
+            "gateway_leader{shard=\"4\"} 2\n",
+            "gateway_leader_epoch{shard=\"4\"} 5\n",
+            "gateway_replicas_heard{shard=\"4\"} 3\n",
             "gateway_sessions_ended_total{reason=\"limit\"} 1\n",
             "gateway_sessions_ended_total{reason=\"leader_silent\"} 0\n",
         ] {

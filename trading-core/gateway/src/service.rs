@@ -1,13 +1,16 @@
 //! The gateway as a whole: its tasks, its service, its end.
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::leader::View;
 use crate::metrics::Metrics;
 use crate::session::{OUTBOUND_MAX, Session};
+use crate::shards::Shards;
 use crate::watch::Follower;
+use configuration::{BadValue, Checked};
 use probes::Probes;
 use protocol::order::order_entry_server::{OrderEntry, OrderEntryServer};
 use protocol::order::{ClientMessage, ServerMessage};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,8 +20,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status, Streaming};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
@@ -29,8 +32,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// The configuration cannot be used.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
+    #[error("failed to accept the configuration: {0}")]
+    Config(#[from] BadValue),
     /// The address is in use or not ours.
     #[error("failed to listen for {purpose} on {address}: {source}: use an address that is free")]
     Listen {
@@ -83,16 +86,18 @@ pub struct Gateway {
 /// What a process in which a gateway runs may ask of it. Clones share it.
 #[derive(Clone)]
 pub struct Probe {
-    view: watch::Receiver<View<Channel>>,
+    shards: Arc<Shards>,
     metrics: Arc<Metrics>,
     has_been_ready: Arc<AtomicBool>,
 }
 
 impl Probes for Probe {
     fn metrics(&self) -> Result<Vec<u8>, String> {
-        let view = self.view.borrow().clone();
-        let leader = view.leader().map(|link| (link.replica, link.epoch));
-        self.metrics.show_leader(leader, view.heard());
+        for (shard, view) in self.shards.views() {
+            let view = view.borrow().clone();
+            let leader = view.leader().map(|link| (link.replica, link.epoch));
+            self.metrics.show_leader(shard, leader, view.heard());
+        }
         self.metrics.render().map_err(|error| error.to_string())
     }
 
@@ -101,22 +106,24 @@ impl Probes for Probe {
     }
 
     /// Ready once a serving leader was known, and from then on. A failover must not take gateways
-    /// out of their Service: putting them back would need the control plane, which may be dead.
+    /// out of their Service: putting them back would need the control plane, which may be dead. One
+    /// shard's leader is enough: a shard that is down must not keep the others' clients out.
     fn ready(&self) -> Result<(), String> {
         if self.has_been_ready.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let view = self.view.borrow();
-        match view.leader() {
-            Some(_) => {
+        let mut heard = 0;
+        for (_, view) in self.shards.views() {
+            let view = view.borrow();
+            heard += view.heard();
+            if view.leader().is_some() {
                 self.has_been_ready.store(true, Ordering::Relaxed);
-                Ok(())
+                return Ok(());
             }
-            None => Err(format!(
-                "no leader is known: {} replicas are heard and none serves",
-                view.heard()
-            )),
         }
+        Err(format!(
+            "no leader is known: {heard} replicas are heard and none serves"
+        ))
     }
 }
 
@@ -126,28 +133,32 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`].
     pub async fn start(config: Config) -> Result<Self, GatewayError> {
-        config.validate()?;
+        config.check()?;
         let address = config.listen.grpc;
         let listener = TcpListener::bind(address)
             .await
             .map_err(listen_error("clients", address))?;
         let metrics = Arc::new(Metrics::new()?);
-        let (sender, view) = watch::channel(View::default());
-        let sender = Arc::new(sender);
         let follow = CancellationToken::new();
-        for replica in &config.replicas {
-            let follower = Follower {
-                cluster: config.cluster.clone(),
-                shard: config.shard,
-                replica: replica.clone(),
-                view: sender.clone(),
-            };
-            tokio::spawn(follower.run(follow.clone()));
+        let mut views = BTreeMap::new();
+        for (shard, replicas) in config.shards() {
+            let (sender, view) = watch::channel(View::default());
+            let sender = Arc::new(sender);
+            views.insert(shard, view);
+            for replica in replicas {
+                let follower = Follower {
+                    cluster: config.cluster.clone(),
+                    shard,
+                    replica: replica.clone(),
+                    view: sender.clone(),
+                };
+                tokio::spawn(follower.run(follow.clone()));
+            }
         }
         let places = Arc::new(Semaphore::new(config.limits.sessions_max));
         let door = Door {
             config,
-            view,
+            shards: Arc::new(Shards::new(views)),
             metrics,
             places,
             stop: CancellationToken::new(),
@@ -170,7 +181,7 @@ impl Gateway {
     #[must_use]
     pub fn probe(&self) -> Probe {
         Probe {
-            view: self.door.view.clone(),
+            shards: self.door.shards.clone(),
             metrics: self.door.metrics.clone(),
             has_been_ready: Arc::default(),
         }
@@ -206,7 +217,7 @@ impl Gateway {
 
 struct Door {
     config: Config,
-    view: watch::Receiver<View<Channel>>,
+    shards: Arc<Shards>,
     metrics: Arc<Metrics>,
     places: Arc<Semaphore>,
     stop: CancellationToken,
@@ -228,7 +239,7 @@ impl OrderEntry for Door {
         let (to_client, messages) = mpsc::channel(OUTBOUND_MAX);
         let session = Session {
             limits: self.config.limits,
-            view: self.view.clone(),
+            shards: self.shards.clone(),
             metrics: self.metrics.clone(),
             to_client,
             stop: self.stop.clone(),

@@ -9,10 +9,12 @@
 use crate::config::Limits;
 use crate::leader::{Link, View};
 use crate::metrics::{Ended, Metrics};
+use crate::shards::Shards;
 use crate::watch::SILENCE_MS_MAX;
 use protocol::order::order_entry_client::OrderEntryClient;
 use protocol::order::server_message::Body;
 use protocol::order::{ClientMessage, ServerMessage};
+use protocol::order_entry::{shard_asked_for, wrong_shard};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +24,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
+use types::{Epoch, ShardId};
 
 /// How long a new stream waits for a leader: a client that waits here is carried as soon as there is
 /// one, and one that has another entry is sent there before it gives this one up.
 const LEADER_WAIT: Duration = Duration::from_millis(500);
+/// A stream that does not say within this time which shard it is for is ended.
+const LOGON_WAIT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_millis(SILENCE_MS_MAX);
 /// Heartbeats and a logon beside the requests in flight.
 const OTHER_MESSAGES_MAX: usize = 64;
@@ -74,7 +79,7 @@ impl InFlight {
 /// A client's stream.
 pub(crate) struct Session {
     pub limits: Limits,
-    pub view: watch::Receiver<View<Channel>>,
+    pub shards: Arc<Shards>,
     pub metrics: Arc<Metrics>,
     pub to_client: mpsc::Sender<Result<ServerMessage, Status>>,
     pub stop: CancellationToken,
@@ -82,7 +87,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) async fn run(mut self, mut from_client: Streaming<ClientMessage>) {
+    pub(crate) async fn run(self, mut from_client: Streaming<ClientMessage>) {
         self.metrics.sessions.inc();
         let stop = self.stop.clone();
         let ended = tokio::select! {
@@ -102,15 +107,63 @@ impl Session {
         drop(self.place);
     }
 
-    async fn carry(&mut self, from_client: &mut Streaming<ClientMessage>) -> End {
-        let link = match timeout(LEADER_WAIT, leader(&mut self.view)).await {
-            Ok(Some(link)) => link,
-            Ok(None) => return end(Ended::Stopping, Status::unavailable("this gateway stops")),
+    /// Which shard the stream is for, and its first message where that had to be read for it.
+    async fn place(
+        &self,
+        from_client: &mut Streaming<ClientMessage>,
+    ) -> Result<(ShardId, Option<ClientMessage>), End> {
+        if let Some(only) = self.shards.only() {
+            return Ok((only, None));
+        }
+        let first = match timeout(LOGON_WAIT, from_client.message()).await {
+            Ok(Ok(Some(first))) => first,
+            Ok(Ok(None)) => return Err(end(Ended::ByClient, Status::ok(""))),
+            Ok(Err(status)) => return Err(end(Ended::ClientLost, status)),
             Err(_) => {
-                let status = Status::unavailable("no leader is known here: try another entry");
-                return end(Ended::NoLeader, status);
+                let status = Status::deadline_exceeded("no logon came within 5 s");
+                return Err(end(Ended::Unrouted, status));
             }
         };
+        let asked = shard_asked_for(&first)
+            .map_err(|bad| end(Ended::Unrouted, Status::invalid_argument(bad.to_string())))?;
+        match self.shards.route(asked) {
+            Ok(shard) => Ok((shard, Some(first))),
+            Err(text) => {
+                // A new stream's queue has room.
+                let _ = self.to_client.try_send(Ok(wrong_shard(Epoch(0), text)));
+                Err(end(Ended::Unrouted, Status::ok("")))
+            }
+        }
+    }
+
+    async fn carry(&self, from_client: &mut Streaming<ClientMessage>) -> End {
+        let (shard, first) = match self.place(from_client).await {
+            Ok(placed) => placed,
+            Err(ended) => return ended,
+        };
+        let stops = || end(Ended::Stopping, Status::unavailable("this gateway stops"));
+        let Some(mut view) = self.shards.view(shard).cloned() else {
+            return stops();
+        };
+        match timeout(LEADER_WAIT, leader(&mut view)).await {
+            Ok(Some(link)) => self.carry_to(shard, link, view, from_client, first).await,
+            Ok(None) => stops(),
+            Err(_) => {
+                let status = Status::unavailable("no leader is known here: try another entry");
+                end(Ended::NoLeader, status)
+            }
+        }
+    }
+
+    /// Carries the stream between the client and this leader until either ends.
+    async fn carry_to(
+        &self,
+        shard: ShardId,
+        link: Link<Channel>,
+        mut view: watch::Receiver<View<Channel>>,
+        from_client: &mut Streaming<ClientMessage>,
+        first: Option<ClientMessage>,
+    ) -> End {
         let places = self.limits.in_flight_per_session_max + OTHER_MESSAGES_MAX;
         let (to_leader, requests) = mpsc::channel(places);
         let mut client = OrderEntryClient::new(link.channel.clone());
@@ -120,11 +173,19 @@ impl Session {
             Ok(Err(status)) => return end(Ended::ByLeader, from_afar(&status)),
             Err(_) => return silent(&link),
         };
-        let mut in_flight = InFlight::default();
+        let mut carried = Carried {
+            shard,
+            epoch: link.epoch,
+            in_flight: InFlight::default(),
+            to_leader,
+        };
+        if let Some(Err(ended)) = first.map(|first| self.asked(first, &mut carried)) {
+            return ended;
+        }
         let mut heard = Instant::now();
         loop {
             tokio::select! {
-                () = changed(&mut self.view, &link) => {
+                () = changed(&mut view, &link) => {
                     let status = Status::unavailable("the leader changed: connect again");
                     return end(Ended::LeaderChanged, status);
                 }
@@ -139,12 +200,11 @@ impl Session {
                         Err(status) => return end(Ended::ByLeader, from_afar(&status)),
                     };
                     heard = Instant::now();
-                    in_flight.said(&said);
+                    carried.epoch = carried.epoch.max(Epoch(said.epoch));
+                    carried.in_flight.said(&said);
                     self.metrics.messages.inc();
-                    if self.to_client.try_send(Ok(said)).is_err() {
-                        return end(Ended::Limit, Status::resource_exhausted(format!(
-                            "{OUTBOUND_MAX} messages wait: the client does not read"
-                        )));
+                    if let Err(ended) = self.tell(said) {
+                        return ended;
                     }
                 }
                 asked = from_client.message() => {
@@ -153,17 +213,47 @@ impl Session {
                         Ok(None) => return end(Ended::ByClient, Status::ok("")),
                         Err(status) => return end(Ended::ClientLost, status),
                     };
-                    let max = self.limits.in_flight_per_session_max;
-                    if !in_flight.sent(&asked, max) || to_leader.try_send(asked).is_err() {
-                        return end(Ended::Limit, Status::resource_exhausted(format!(
-                            "{max} requests are in flight: wait for answers"
-                        )));
+                    if let Err(ended) = self.asked(asked, &mut carried) {
+                        return ended;
                     }
-                    self.metrics.requests.inc();
                 }
             }
         }
     }
+
+    /// Carries a client's message on, or answers it where it cannot go.
+    fn asked(&self, asked: ClientMessage, carried: &mut Carried) -> Result<(), End> {
+        if let Some(bad) = self.shards.misplaced(carried.shard, &asked) {
+            self.metrics.misplaced.inc();
+            return self.tell(ServerMessage {
+                epoch: carried.epoch.0,
+                body: Some(Body::BadRequest(bad)),
+            });
+        }
+        let max = self.limits.in_flight_per_session_max;
+        if !carried.in_flight.sent(&asked, max) || carried.to_leader.try_send(asked).is_err() {
+            let text = format!("{max} requests are in flight: wait for answers");
+            return Err(end(Ended::Limit, Status::resource_exhausted(text)));
+        }
+        self.metrics.requests.inc();
+        Ok(())
+    }
+
+    fn tell(&self, said: ServerMessage) -> Result<(), End> {
+        self.to_client.try_send(Ok(said)).map_err(|_| {
+            let text = format!("{OUTBOUND_MAX} messages wait: the client does not read");
+            end(Ended::Limit, Status::resource_exhausted(text))
+        })
+    }
+}
+
+/// A stream on its way to a leader.
+struct Carried {
+    shard: ShardId,
+    /// The highest epoch heard.
+    epoch: Epoch,
+    in_flight: InFlight,
+    to_leader: mpsc::Sender<ClientMessage>,
 }
 
 fn silent(link: &Link<Channel>) -> End {

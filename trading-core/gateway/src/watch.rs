@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
-use types::{Epoch, ReplicaId};
+use types::{Epoch, ReplicaId, ShardId};
 
 /// How often a replica is asked to speak.
 const INTERVAL_MS: u32 = 100;
@@ -22,7 +22,7 @@ const PAUSE_MS_MAX: u64 = 500;
 /// Whom to follow.
 pub(crate) struct Follower {
     pub cluster: String,
-    pub shard: u16,
+    pub shard: ShardId,
     pub replica: ReplicaAddress,
     pub view: Arc<watch::Sender<View<Channel>>>,
 }
@@ -38,7 +38,7 @@ impl Follower {
             };
             let id = ReplicaId(self.replica.replica);
             self.view.send_if_modified(|view| view.lose(id));
-            tracing::debug!(replica = %id, reason = %ended, "replica lost");
+            tracing::debug!(shard = self.shard.0, replica = %id, reason = %ended, "replica lost");
             // Reconnecting is timed, not awaited: nothing tells when a replica is back.
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -73,14 +73,15 @@ impl Follower {
             let id = ReplicaId(self.replica.replica);
             if self.view.send_if_modified(|view| view.hear(id, heard)) {
                 let serving = status.serving;
-                tracing::info!(replica = %id, epoch = status.epoch, serving, "leader changed");
+                let shard = self.shard.0;
+                tracing::info!(shard, replica = %id, epoch = status.epoch, serving, "leader changed");
             }
         }
         Ok("the replica ended the watch".to_owned())
     }
 
     fn stranger(&self, status: &ReplicaStatus) -> Option<String> {
-        let ours = (&self.cluster, u32::from(self.shard), self.replica.replica);
+        let ours = (&self.cluster, u32::from(self.shard.0), self.replica.replica);
         let theirs = (&status.cluster, status.shard, status.replica);
         (ours != theirs).then(|| {
             format!(

@@ -7,8 +7,8 @@ use probes::Probes;
 use protocol::admin::admin_server::{Admin, AdminServer};
 use protocol::admin::{
     ChangeMembershipRequest, ChangeMembershipResponse, ControlRequest, ControlResponse, LogChunk,
-    ReadLogRequest, ReplicaStatus, StatusRequest, TransferLeaderRequest, TransferLeaderResponse,
-    WatchStatusRequest,
+    LookUpTransfersRequest, LookUpTransfersResponse, ReadLogRequest, ReplicaStatus, StatusRequest,
+    TransferLeaderRequest, TransferLeaderResponse, WatchStatusRequest,
 };
 use protocol::order::order_entry_client::OrderEntryClient;
 use protocol::order::order_entry_server::{OrderEntry, OrderEntryServer};
@@ -108,6 +108,13 @@ impl Admin for Replica {
         _: Request<ControlRequest>,
     ) -> Result<Response<ControlResponse>, Status> {
         Err(Status::unimplemented("control"))
+    }
+
+    async fn look_up_transfers(
+        &self,
+        _: Request<LookUpTransfersRequest>,
+    ) -> Result<Response<LookUpTransfersResponse>, Status> {
+        Err(Status::unimplemented("look_up_transfers"))
     }
 
     async fn read_log(
@@ -238,12 +245,18 @@ async fn a_gateway_is_ready_once_a_leader_serves_and_stays_so_in_a_failover() {
     assert_eq!(client.hear().await.unwrap(), 1);
     shop.probe.ready().unwrap();
     let metrics = String::from_utf8(shop.probe.metrics().unwrap()).unwrap();
-    assert!(metrics.contains("gateway_leader 1\n"), "{metrics}");
+    assert!(
+        metrics.contains("gateway_leader{shard=\"0\"} 1\n"),
+        "{metrics}"
+    );
     shop.replicas[0].send_replace(FOLLOWS);
     assert_eq!(client.end().await, Code::Unavailable);
     shop.probe.ready().unwrap();
     let metrics = String::from_utf8(shop.probe.metrics().unwrap()).unwrap();
-    assert!(metrics.contains("gateway_leader 0\n"), "{metrics}");
+    assert!(
+        metrics.contains("gateway_leader{shard=\"0\"} 0\n"),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]

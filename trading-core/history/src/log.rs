@@ -208,6 +208,12 @@ impl Log {
         times.copied().unwrap_or(0)
     }
 
+    /// The state that the log leads to.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
     /// The last entry replayed.
     #[must_use]
     pub fn last_index(&self) -> LogIndex {

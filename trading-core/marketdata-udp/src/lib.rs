@@ -11,6 +11,7 @@
 mod clock;
 mod files;
 mod impaired;
+mod itch;
 mod metrics;
 mod multicast;
 mod publish;
@@ -20,6 +21,7 @@ mod synthetic;
 pub use clock::Clock;
 pub use files::{FileError, FileSummary, decode_file, generate_file, replay_file};
 pub use impaired::{ImpairedError, ImpairedSender};
+pub use itch::{ItchMetrics, ItchObserved, ItchOptions, ItchProbes, receive_itch};
 pub use metrics::{FeedProbes, Metrics};
 pub use multicast::{Groups, Interface, MulticastError, check_multicast, receiver, sender};
 pub use publish::{Lines, PublishEnd, PublishOptions, publish};

@@ -2,7 +2,7 @@
 
 use crate::admin;
 use crate::admin::control_request::Body as Asked;
-use crate::bad_field::{BadField, from_one};
+use crate::bad_field::{BadField, from_one, up_to};
 use crate::control_words as words;
 use crate::membership;
 use crate::operations;
@@ -129,15 +129,6 @@ fn read_account_control(asked: &Asked) -> Result<Control, BadField> {
             let text = format!("{other:?} is not accepted here: it is about no account");
             return Err(BadField::new("body", text));
         }
-    })
-}
-
-/// A number that must fit a narrower type.
-fn up_to<T: TryFrom<u32>>(field: &'static str, value: u32) -> Result<T, BadField> {
-    T::try_from(value).map_err(|_| {
-        let bits = 8 * size_of::<T>();
-        let text = format!("{value} is not accepted: use a number of at most {bits} bits");
-        BadField::new(field, text)
     })
 }
 

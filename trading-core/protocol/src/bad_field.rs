@@ -31,3 +31,12 @@ pub(crate) fn from_one(field: &'static str, value: u64) -> Result<u64, BadField>
     }
     Ok(value)
 }
+
+/// A number that must fit a narrower type.
+pub(crate) fn up_to<T: TryFrom<u32>>(field: &'static str, value: u32) -> Result<T, BadField> {
+    T::try_from(value).map_err(|_| {
+        let bits = 8 * size_of::<T>();
+        let text = format!("{value} is not accepted: use a number of at most {bits} bits");
+        BadField::new(field, text)
+    })
+}

@@ -5,7 +5,7 @@
 //!   Event ──────────► LogonAck | LogonReject | Report | SequenceGap
 //! ```
 
-use crate::bad_field::{BadField, from_one};
+use crate::bad_field::{BadField, from_one, up_to};
 use crate::order;
 use crate::order::client_message::Body as Asked;
 use crate::order::report::Body as Told;
@@ -13,7 +13,7 @@ use crate::order::server_message::Body as Answered;
 use types::{
     AccountId, CancelCause, ClOrdId, ClientSeq, Epoch, Event, MarketStyle, NewOrder, OrderKind,
     OrderState, OrderView, OutSeq, Outbound, Price, Quantity, Report, Request, SelfTradePrevention,
-    SessionId, Side, SymbolId, TimeInForce, TraderId, UnixMicros,
+    SessionId, ShardId, Side, SymbolId, TimeInForce, TraderId, UnixMicros,
 };
 
 pub use types::Logon;
@@ -232,9 +232,43 @@ fn side(field: &'static str, value: i32) -> Result<Side, BadField> {
     }
 }
 
+/// The shard that a stream is for, by its first message; `None` when it does not say.
+///
+/// # Errors
+/// [`BadField`] for a number that no shard has.
+pub fn shard_asked_for(first: &order::ClientMessage) -> Result<Option<ShardId>, BadField> {
+    match &first.body {
+        Some(Asked::Logon(order::Logon {
+            shard: Some(shard), ..
+        })) => Ok(Some(ShardId(up_to("logon.shard", *shard)?))),
+        _ => Ok(None),
+    }
+}
+
+/// The code of a [`wrong_shard`] refusal: of the session's group, and no reason of the engine's.
+pub const WRONG_SHARD_CODE: u32 = 150;
+
+/// Refuses a logon for a shard that is not served here.
+#[must_use]
+pub fn wrong_shard(epoch: Epoch, text: String) -> order::ServerMessage {
+    server_message(
+        epoch,
+        Answered::LogonReject(order::LogonReject {
+            code: WRONG_SHARD_CODE,
+            text,
+        }),
+    )
+}
+
 /// A logon as a client sends it.
 #[must_use]
 pub fn logon_message(logon: Logon) -> order::ClientMessage {
+    logon_for(logon, None)
+}
+
+/// A logon that says which shard its stream is for.
+#[must_use]
+pub fn logon_for(logon: Logon, shard: Option<ShardId>) -> order::ClientMessage {
     order::ClientMessage {
         client_seq: 0,
         body: Some(Asked::Logon(order::Logon {
@@ -243,6 +277,7 @@ pub fn logon_message(logon: Logon) -> order::ClientMessage {
             last_out_seq_seen: logon.last_out_seq_seen.0,
             trader: logon.trader.0,
             cancel_on_disconnect_ms: logon.cancel_on_disconnect_ms,
+            shard: shard.map(|shard| shard.0.into()),
         })),
     }
 }

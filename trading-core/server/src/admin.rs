@@ -6,14 +6,16 @@ use crate::core::{Input, Published, Submission};
 use crate::log_follower::LogFollowers;
 use crate::reported;
 use crate::routes::ReplyTo;
+use crate::transfers::TransferQuestion;
 use crate::transport::LinkMeters;
 use journal::{JournalError, read_committed};
 use protocol::admin::admin_server::Admin;
 use protocol::admin::change_membership_request::Change as Asked;
 use protocol::admin::{
     self as wire, ChangeMembershipRequest, ChangeMembershipResponse, ControlRequest,
-    ControlResponse, LogChunk, ReadLogRequest, ReplicaStatus, StatusRequest, TransferLeaderRequest,
-    TransferLeaderResponse, WatchStatusRequest, log_chunk,
+    ControlResponse, LogChunk, LookUpTransfersRequest, LookUpTransfersResponse, ReadLogRequest,
+    ReplicaStatus, StatusRequest, TransferLeaderRequest, TransferLeaderResponse,
+    WatchStatusRequest, log_chunk,
 };
 use protocol::{BadField, administration, membership};
 use replica::{Handover, MembershipChange};
@@ -105,6 +107,17 @@ impl Administration {
             }
         }
         told
+    }
+
+    fn not_serving(&self) -> Status {
+        let leader = self.published.borrow().status.leader;
+        Status::unavailable(format!(
+            "this replica does not serve: the leader is {}",
+            match leader.0 {
+                0 => "not known".to_owned(),
+                _ => format!("replica {leader}"),
+            }
+        ))
     }
 
     /// Waits until the new leader serves, as this replica sees it: an entry of its epoch is applied.
@@ -272,22 +285,29 @@ impl Admin for Administration {
         let answer = timeout(CONTROL_TIMEOUT, answer).await.map_err(|_| {
             Status::deadline_exceeded("the record was not committed within 5 s; it may be, later")
         })?;
-        let answer = answer.map_err(|_| {
-            let leader = self.published.borrow().status.leader;
-            Status::unavailable(format!(
-                "this replica does not serve: the leader is {}",
-                match leader.0 {
-                    0 => "not known".to_owned(),
-                    _ => format!("replica {leader}"),
-                }
-            ))
-        })?;
+        let answer = answer.map_err(|_| self.not_serving())?;
         Ok(Response::new(administration::control_response(
             answer.epoch,
             answer.index,
             &answer.outcome,
             answer.standing.as_ref(),
         )))
+    }
+
+    async fn look_up_transfers(
+        &self,
+        request: Request<LookUpTransfersRequest>,
+    ) -> Result<Response<LookUpTransfersResponse>, Status> {
+        let asked = TransferQuestion::read(request.get_ref())
+            .map_err(|bad| Status::invalid_argument(bad.to_string()))?;
+        let (reply, answer) = oneshot::channel();
+        let input = Input::LookUpTransfers { asked, reply };
+        self.inputs.send(input).await.map_err(|_| stops())?;
+        let answer = timeout(FRESH_STATUS_TIMEOUT, answer)
+            .await
+            .map_err(|_| Status::unavailable("this replica does not turn: ask another"))?;
+        let answer = answer.map_err(|_| self.not_serving())?;
+        Ok(Response::new(answer.write()))
     }
 
     type ReadLogStream = ReceiverStream<Result<LogChunk, Status>>;

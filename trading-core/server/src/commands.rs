@@ -1,4 +1,5 @@
-//! The commands that work on data directories while no replica runs on them.
+//! The commands that do one thing and end: on data directories while no replica runs on them, and
+//! between shards that run.
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
@@ -9,6 +10,8 @@ use server::takeover::form::{Approved, form};
 use server::takeover::plan::{Plan, plan};
 use server::takeover::{apply, come_back, rejoin, salvage, survey};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use types::{AccountId, Money, ShardId, TransferId};
 
 /// One step of a forced takeover. Each prints one JSON object.
 #[derive(Subcommand)]
@@ -74,6 +77,94 @@ pub enum Takeover {
         #[arg(long)]
         result: Option<PathBuf>,
     },
+}
+
+/// A movement of funds. Prints one JSON object when it is over.
+#[derive(clap::Args)]
+pub struct MoveFunds {
+    /// The shards and the order addresses of their replicas, JSON
+    #[arg(long)]
+    config: PathBuf,
+    /// The movement's number, greater than all before it from this shard; the same when run again
+    #[arg(long)]
+    transfer: u64,
+    /// The shard that the funds leave
+    #[arg(long)]
+    from_shard: u16,
+    /// The shard that they go to
+    #[arg(long)]
+    to_shard: u16,
+    /// Whose funds
+    #[arg(long)]
+    account: u64,
+    /// How much, in yuan, with at most four decimals
+    #[arg(long)]
+    amount_yuan: String,
+    /// How long to try, in seconds: 1 to 3600
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    patience_s: u64,
+}
+
+/// Moves funds, or takes up what an earlier run began.
+///
+/// # Errors
+/// Why it is not over; run again with the same number, it goes on.
+pub fn move_funds(wanted: &MoveFunds) -> Result<()> {
+    let config: move_funds::Config = configuration::read(&wanted.config)?;
+    let amount = read_yuan(&wanted.amount_yuan).with_context(|| {
+        format!(
+            "--amount-yuan {} is not accepted: use an amount such as 1250 or 1250.5, with at most \
+             four decimals",
+            wanted.amount_yuan
+        )
+    })?;
+    let movement = move_funds::Movement {
+        transfer: TransferId(wanted.transfer),
+        account: AccountId(wanted.account),
+        amount,
+        from: ShardId(wanted.from_shard),
+        to: ShardId(wanted.to_shard),
+    };
+    let patience = Duration::from_secs(wanted.patience_s);
+    print(&runtime()?.block_on(move_funds::run(&config, &movement, patience))?)
+}
+
+/// What is under way from a shard. Prints one JSON object.
+#[derive(clap::Args)]
+pub struct ListTransfers {
+    /// The shards and the order addresses of their replicas, JSON
+    #[arg(long)]
+    config: PathBuf,
+    /// The shard that funds have left
+    #[arg(long)]
+    from_shard: u16,
+    /// How long to try, in seconds: 1 to 3600
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    patience_s: u64,
+}
+
+/// Lists what is under way.
+///
+/// # Errors
+/// When the shard has no leader that answers.
+pub fn list_transfers(asked: &ListTransfers) -> Result<()> {
+    let config: move_funds::Config = configuration::read(&asked.config)?;
+    let patience = Duration::from_secs(asked.patience_s);
+    let listed = move_funds::list(&config, ShardId(asked.from_shard), patience);
+    print(&runtime()?.block_on(listed)?)
+}
+
+/// Money of a decimal number of yuan; `None` where it is none, or too fine or great.
+fn read_yuan(text: &str) -> Option<Money> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_plain =
+        |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_plain(whole) || !is_plain(fraction) || fraction.len() > 4 {
+        return None;
+    }
+    let fraction: i64 = format!("{fraction:0<4}").parse().ok()?;
+    let whole: i64 = whole.parse().ok()?;
+    whole.checked_mul(10_000)?.checked_add(fraction).map(Money)
 }
 
 /// Where to look for survivors.
@@ -186,4 +277,29 @@ fn tell(what: &impl Serialize, result: Option<&Path>) -> Result<()> {
 fn print(what: &impl Serialize) -> Result<()> {
     println!("{}", serde_json::to_string_pretty(what)?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yuan_are_read_to_the_last_digit() {
+        for (text, amount) in [
+            ("0", Some(0)),
+            ("12", Some(120_000)),
+            ("12.5", Some(125_000)),
+            ("0.0001", Some(1)),
+            ("922337203685477.5807", Some(i64::MAX)),
+            ("922337203685477.5808", None),
+            ("1.00001", None),
+            ("-1", None),
+            ("1.", None),
+            (".5", None),
+            ("1e3", None),
+            ("", None),
+        ] {
+            assert_eq!(read_yuan(text), amount.map(Money), "{text:?}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! A replica's configuration file.
 
 use crate::market_data::MarketDataConfig;
+use configuration::{BadValue, Checked, ConfigurationError, refuse, within};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -170,68 +171,8 @@ pub struct Tls {
     pub authority: PathBuf,
 }
 
-/// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("failed to read the configuration {path}: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It is not what it should be.
-    #[error("failed to read the configuration {path}: {source}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// Why, with line and column.
-        source: serde_json::Error,
-    },
-    /// A value cannot be.
-    #[error("{field} {value} is not accepted: {accepted}")]
-    Value {
-        /// The field's path.
-        field: String,
-        /// What stands there.
-        value: String,
-        /// What would be accepted.
-        accepted: String,
-    },
-}
-
-impl ReplicaConfig {
-    /// Reads and checks a file. Gives back the configuration and its digest (SHA-256, hex).
-    ///
-    /// # Errors
-    /// [`ConfigError`] naming the field.
-    pub fn read(path: &Path) -> Result<(Self, String), ConfigError> {
-        let bytes = std::fs::read(path).map_err(|source| ConfigError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
-        let config: Self =
-            serde_json::from_slice(&bytes).map_err(|source| ConfigError::Malformed {
-                path: path.to_owned(),
-                source,
-            })?;
-        config.validate()?;
-        Ok((config, digest(&bytes)))
-    }
-
-    /// Checks what the file's form cannot.
-    ///
-    /// # Errors
-    /// [`ConfigError::Value`] for the first field that cannot be.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let refuse = |field: &str, value: String, accepted: &str| {
-            Err(ConfigError::Value {
-                field: field.into(),
-                value,
-                accepted: accepted.into(),
-            })
-        };
+impl Checked for ReplicaConfig {
+    fn check(&self) -> Result<(), BadValue> {
         if self.cluster.is_empty() || self.cluster.len() > 63 {
             return refuse(
                 "cluster",
@@ -259,58 +200,45 @@ impl ReplicaConfig {
         }
         let Some(own) = self.members.iter().find(|m| m.replica == self.replica) else {
             let accepted = format!("use one of the members: {ids:?}");
-            return refuse("replica", self.replica.to_string(), &accepted);
+            return refuse("replica", self.replica.to_string(), accepted);
         };
         if own.center != self.center {
             let accepted = format!(
                 "members says that replica {} is in {}",
                 own.replica, own.center
             );
-            return refuse("center", self.center.to_string(), &accepted);
+            return refuse("center", self.center.to_string(), accepted);
         }
-        self.validate_timing()?;
+        self.timing.check()?;
         if let CommitConfig::SiteSafe { degrade_after_ms } = self.commit {
-            if !(100..=600_000).contains(&degrade_after_ms) {
-                let value = degrade_after_ms.to_string();
-                return refuse("commit.degrade_after_ms", value, "use 100 to 600000");
-            }
+            let waits_ms = u64::from(degrade_after_ms);
+            within("commit.degrade_after_ms", waits_ms, 100..=600_000)?;
             let sites: BTreeSet<&String> = self.members.iter().map(|m| &m.site).collect();
             if sites.len() < 2 {
                 let accepted = "it needs members of two sites: use metro, or add one";
-                return refuse("commit.name", "site_safe".into(), accepted);
+                return refuse("commit.name", "site_safe", accepted);
             }
         }
-        if !(1 << 16..=1 << 30).contains(&self.journal.segment_bytes) {
-            let value = self.journal.segment_bytes.to_string();
-            return refuse("journal.segment_bytes", value, "use 65536 to 1073741824");
-        }
+        let segment_bytes = self.journal.segment_bytes as u64;
+        within("journal.segment_bytes", segment_bytes, 1 << 16..=1 << 30)?;
         if self.journal.snapshot_every_entries == 0 {
-            return refuse(
-                "journal.snapshot_every_entries",
-                "0".into(),
-                "use 1 or more",
-            );
+            return refuse("journal.snapshot_every_entries", "0", "use 1 or more");
         }
         if self.tls.is_some() {
             let accepted = "this version speaks plain connections only: leave it out, and keep \
                             replication and orders inside a network of your own";
-            return refuse("tls", "set".into(), accepted);
+            return refuse("tls", "set", accepted);
         }
-        self.market_data.map_or(Ok(()), |it| it.validate())
+        self.market_data.map_or(Ok(()), |it| it.check())
     }
+}
 
-    fn validate_timing(&self) -> Result<(), ConfigError> {
-        let timing = self.timing;
-        let refuse = |field: &str, value: u32, accepted: String| {
-            Err(ConfigError::Value {
-                field: format!("timing.{field}"),
-                value: value.to_string(),
-                accepted,
-            })
-        };
-        if !(1..=100).contains(&timing.tick_ms) {
-            return refuse("tick_ms", timing.tick_ms, "use 1 to 100".into());
-        }
+impl Timing {
+    fn check(&self) -> Result<(), BadValue> {
+        let timing = self;
+        let refuse =
+            |field: &str, value: u32, accepted| refuse(format!("timing.{field}"), value, accepted);
+        within("timing.tick_ms", timing.tick_ms.into(), 1..=100)?;
         if timing.heartbeat_ms < timing.tick_ms {
             let accepted = format!("use at least tick_ms, {}", timing.tick_ms);
             return refuse("heartbeat_ms", timing.heartbeat_ms, accepted);
@@ -330,6 +258,17 @@ impl ReplicaConfig {
             return refuse("election_timeout_ms_max", value, accepted);
         }
         Ok(())
+    }
+}
+
+impl ReplicaConfig {
+    /// Reads and checks a file. Gives back the configuration and its digest (SHA-256, hex).
+    ///
+    /// # Errors
+    /// [`ConfigurationError`] naming the file and the field.
+    pub fn read(path: &Path) -> Result<(Self, String), ConfigurationError> {
+        let (config, bytes) = configuration::read_with_bytes(path)?;
+        Ok((config, digest(&bytes)))
     }
 
     /// This replica's own entry among the members' others.
@@ -474,7 +413,7 @@ mod tests {
             let mut changed = example();
             *changed.pointer_mut(pointer).unwrap() = value;
             let error = check(&changed).unwrap_err();
-            assert!(error.starts_with(field), "{error}");
+            assert!(error.contains(field), "{error}");
             assert!(error.contains("is not accepted: "), "{error}");
         }
     }
@@ -511,7 +450,7 @@ mod tests {
             let mut changed = documented.clone();
             changed["market_data"][field] = value;
             let error = check(&changed).unwrap_err();
-            assert!(error.starts_with(named), "{error}");
+            assert!(error.contains(named), "{error}");
             assert!(error.contains("is not accepted: "), "{error}");
         }
     }

@@ -19,6 +19,7 @@ use crate::door::Outbox;
 use crate::metrics::CommitLatency;
 use crate::routes::{ControlAnswer, ReplyTo, Routes};
 use crate::takeover;
+use crate::transfers::{TransferAnswer, TransferQuestion};
 use crate::transport::Transport;
 use journal::Journal;
 use replica::{
@@ -88,6 +89,13 @@ pub enum Input {
     },
     /// A client's stream has ended.
     StreamEnded(u64),
+    /// Tell what is known of funds between shards.
+    LookUpTransfers {
+        /// What is asked.
+        asked: TransferQuestion,
+        /// Told what is applied; dropped where this replica does not serve.
+        reply: oneshot::Sender<TransferAnswer>,
+    },
 }
 
 /// A command and who waits for its answer.
@@ -301,6 +309,13 @@ impl Core {
             }
             Input::Superseded { by, generation } => self.superseded(by, generation)?,
             Input::ChangeMembership { change, reply } => self.change_membership(change, reply),
+            Input::LookUpTransfers { asked, reply } => {
+                if replica.serving() {
+                    let answer = asked.answer(replica.epoch(), replica.state());
+                    // Whoever asked may have gone.
+                    let _ = reply.send(answer);
+                }
+            }
             Input::StreamEnded(connection) => {
                 for session in self.outside.routes.ended(connection) {
                     // Where it is not taken, this replica does not lead, and who does will say it.

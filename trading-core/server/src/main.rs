@@ -39,12 +39,16 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
-    /// Runs a reference feed: prices of a level-2 feed become records of the core's log
+    /// Runs a reference feed: prices of a level-2 feed or of ITCH become records of the core's log
     ReferenceFeed {
         /// Its configuration, JSON
         #[arg(long)]
         config: PathBuf,
     },
+    /// Moves an account's funds from one shard to another, exactly once; may be killed and run again
+    MoveFunds(commands::MoveFunds),
+    /// Lists the movements of funds that have left a shard and are not over
+    ListTransfers(commands::ListTransfers),
     /// Forms the group anew out of what survived, when no quorum is left
     Takeover {
         #[command(subcommand)]
@@ -94,17 +98,19 @@ fn run(command: Command) -> Result<()> {
             block_on(|stop| server::run::replica(config, digest, stop))
         }
         Command::Gateway { config } => {
-            let config = gateway::Config::read(&config)?;
+            let config: gateway::Config = configuration::read(&config)?;
             block_on(|stop| async move { Ok(gateway::run(config, stop).await?) })
         }
         Command::FixGateway { config } => {
-            let config = fix_gateway::Config::read(&config)?;
+            let config: fix_gateway::Config = configuration::read(&config)?;
             block_on(|stop| async move { Ok(fix_gateway::run(config, stop).await?) })
         }
         Command::ReferenceFeed { config } => {
-            let config = reference_feed::Config::read(&config)?;
+            let config: reference_feed::Config = configuration::read(&config)?;
             block_on(|stop| async move { Ok(reference_feed::run(config, stop).await?) })
         }
+        Command::MoveFunds(wanted) => commands::move_funds(&wanted),
+        Command::ListTransfers(asked) => commands::list_transfers(&asked),
         Command::Takeover { step } => commands::takeover(step),
         Command::CheckConfig { config } => {
             let (_, digest) = ReplicaConfig::read(&config)?;

@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
-use types::{ClientCommand, Command, Epoch, SessionId};
+use types::{ClientCommand, Command, Epoch, SessionId, ShardId};
 
 /// Messages to one client that may wait; more than one replay holds.
 const OUTBOUND_MAX: usize = 16_384;
@@ -34,17 +34,20 @@ pub struct Orders {
     published: watch::Receiver<Published>,
     streams: Arc<Semaphore>,
     connections: AtomicU64,
+    shard: ShardId,
 }
 
 impl Orders {
-    /// A service in front of a core.
+    /// A service in front of a shard's core.
     #[must_use]
     pub fn new(
         submissions: mpsc::Sender<Submission>,
         inputs: mpsc::Sender<Input>,
         published: watch::Receiver<Published>,
+        shard: ShardId,
     ) -> Self {
         Self {
+            shard,
             submissions,
             inputs,
             published,
@@ -81,6 +84,7 @@ impl OrderEntry for Orders {
             submissions: self.submissions.clone(),
             inputs: self.inputs.clone(),
             published: self.published.clone(),
+            shard: self.shard,
             _place: place,
         };
         tokio::spawn(session.run(request.into_inner()));
@@ -102,6 +106,7 @@ struct Session {
     submissions: mpsc::Sender<Submission>,
     inputs: mpsc::Sender<Input>,
     published: watch::Receiver<Published>,
+    shard: ShardId,
     _place: OwnedSemaphorePermit,
 }
 
@@ -131,6 +136,11 @@ impl Session {
             Ok(Err(error)) => return error,
             Err(_) => return Status::deadline_exceeded("no logon came within 5 s"),
         };
+        match order_entry::shard_asked_for(&first) {
+            Ok(Some(shard)) if shard != self.shard => return self.refuse_shard(shard),
+            Ok(_) => {}
+            Err(bad) => return Status::invalid_argument(bad.to_string()),
+        }
         let session = match order_entry::read(&first) {
             Ok(Inbound::Logon(logon)) => match self.log_on(logon).await {
                 Ok(()) => logon.session,
@@ -154,6 +164,17 @@ impl Session {
                     return ended;
                 }
             }
+        }
+    }
+
+    fn refuse_shard(&self, asked: ShardId) -> Status {
+        let text = format!(
+            "shard {asked} is not served here: this is shard {}; check the entries",
+            self.shard
+        );
+        match self.send(order_entry::wrong_shard(self.epoch(), text)) {
+            Ok(()) => Status::ok(""),
+            Err(ended) => ended,
         }
     }
 

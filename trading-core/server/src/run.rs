@@ -8,6 +8,7 @@ use crate::door;
 use crate::market_data::{self, FeedMeters};
 use crate::metrics;
 use crate::orders::Orders;
+use crate::owner;
 use crate::takeover;
 use crate::transport::{self, LinkMeters};
 use anyhow::{Context, Result, anyhow, bail};
@@ -25,6 +26,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use types::ShardId;
 
 /// Handing leadership over may take this long before the process ends anyway.
 const HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,6 +43,7 @@ const MESSAGE_BYTES_MAX: usize = 1 << 30;
 /// What keeps it from starting, or why it had to end.
 pub async fn replica(config: ReplicaConfig, digest: String, stop: CancellationToken) -> Result<()> {
     takeover::refuse_superseded(&config.data_directory)?;
+    owner::check(&config)?;
     let ending = CancellationToken::new();
     // Nothing of this process outlives this function, whichever way it ends.
     let _end_all = ending.clone().drop_guard();
@@ -87,7 +90,12 @@ pub async fn replica(config: ReplicaConfig, digest: String, stop: CancellationTo
     probes::serve(config.listen.http, replica_probes)
         .await
         .with_context(|| format!("failed to listen for HTTP on {}", config.listen.http))?;
-    let orders = Orders::new(submissions.clone(), inputs.clone(), published.clone());
+    let orders = Orders::new(
+        submissions.clone(),
+        inputs.clone(),
+        published.clone(),
+        ShardId(config.shard),
+    );
     let address = config.listen.orders;
     let replica = config.replica;
     let administration = Administration::new(

@@ -17,6 +17,8 @@
 //! [`Desk`] is the FIX session over it.
 
 mod desk;
+mod places;
+mod recall;
 
 pub use desk::{Desk, DeskOptions};
 

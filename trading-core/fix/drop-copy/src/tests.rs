@@ -167,6 +167,10 @@ mod desk {
     };
 
     fn desk(records: Vec<Record>) -> Desk {
+        desk_that_keeps(100, 100, records)
+    }
+
+    fn desk_that_keeps(kept: usize, placed: usize, records: Vec<Record>) -> Desk {
         let profile = Profile {
             comp_id: "TRICENTER".into(),
             counterparty: "COPY".into(),
@@ -174,10 +178,18 @@ mod desk {
             heartbeat_s_min: 1,
             heartbeat_s_max: 60,
             sending_time_s_max: 120,
-            resend_messages_max: 100,
+            resend_messages_max: kept,
         };
-        let accounts = [AccountId(7)].into();
-        Desk::new(DeskOptions { profile, accounts }, records)
+        desk_of(profile, placed, records)
+    }
+
+    fn desk_of(profile: Profile, recall_messages_max: usize, records: Vec<Record>) -> Desk {
+        let options = DeskOptions {
+            profile,
+            accounts: [AccountId(7)].into(),
+            recall_messages_max,
+        };
+        Desk::new(options, records)
     }
 
     fn says(desk: &mut Desk, kind: Kind, number: u64, body: Body, effects: &mut Vec<Effect>) {
@@ -249,6 +261,188 @@ mod desk {
         let all = ["70.1", "70.2", "70.3"].map(|id| (id.to_owned(), false));
         assert_eq!(told, all);
         assert_eq!(desk(again.records()).told(), copies[2].position);
+    }
+
+    fn asks_again(desk: &mut Desk, number: u64, effects: &mut Vec<Effect>) {
+        let body = Body::new()
+            .count(Field::BeginSeqNo, 1)
+            .count(Field::EndSeqNo, 0);
+        says(desk, Kind::ResendRequest, number, body, effects);
+    }
+
+    /// Number and body of each report sent, administrative messages as what they say comes next.
+    fn sent(effects: &[Effect]) -> Vec<(u64, String)> {
+        let mut sent = Vec::new();
+        for effect in effects {
+            if let Effect::Transmit(bytes) = effect {
+                let message = Message::read(bytes).unwrap();
+                message.check().unwrap();
+                let number = message.count(Field::MsgSeqNum).unwrap();
+                let text = match message.kind().unwrap() {
+                    Kind::ExecutionReport => message.text(Field::ExecID).unwrap().to_owned(),
+                    Kind::SequenceReset => {
+                        format!("to {}", message.count(Field::NewSeqNo).unwrap())
+                    }
+                    Kind::BusinessMessageReject => message.text(Field::Text).unwrap().to_owned(),
+                    other => format!("{other:?}"),
+                };
+                sent.push((number, text));
+            }
+        }
+        sent
+    }
+
+    /// Told all three copies, of which one body is kept.
+    fn desk_that_forgot(placed: usize) -> (Desk, Vec<Effect>) {
+        let mut effects = Vec::new();
+        let mut desk = desk_that_keeps(1, placed, Vec::new());
+        log_on(&mut desk, 1, &mut effects);
+        for copy in read(&[7], Position::default()) {
+            desk.copy(copy, false, NOW, &mut effects);
+        }
+        (desk, effects)
+    }
+
+    fn list(sent: &[(u64, &str)]) -> Vec<(u64, String)> {
+        sent.iter()
+            .map(|(number, text)| (*number, (*text).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_no_longer_kept_is_given_again_out_of_the_log_under_its_number() {
+        let (desk, told) = desk_that_forgot(100);
+        let at_first = told.iter().find_map(|effect| match effect {
+            Effect::Transmit(bytes) => {
+                let message = Message::read(bytes).unwrap();
+                let is_first = message.text(Field::ExecID) == Some("70.1");
+                is_first.then(|| message.text(Field::LeavesQty).unwrap().to_owned())
+            }
+            _ => None,
+        });
+        // The same from the records of its life and from those of a checkpoint.
+        for records in [records(&told), desk.records()] {
+            let (mut desk, mut effects) = (desk_that_keeps(1, 100, records), Vec::new());
+            log_on(&mut desk, 2, &mut effects);
+            effects.clear();
+            asks_again(&mut desk, 3, &mut effects);
+            assert_eq!(sent(&effects), [], "the log is read first");
+            let (_, after) = desk.recalls().unwrap();
+            let copies = read(&[7], after);
+            for copy in copies {
+                desk.recalled(copy, NOW, &mut effects);
+            }
+            assert_eq!(desk.recalls(), None);
+            let all = [
+                (1, "to 2"),
+                (2, "70.1"),
+                (3, "70.2"),
+                (4, "70.3"),
+                (5, "to 6"),
+            ];
+            assert_eq!(sent(&effects), list(&all));
+            let Some(Effect::Transmit(first)) = effects
+                .iter()
+                .filter(|it| matches!(it, Effect::Transmit(_)))
+                .nth(1)
+            else {
+                panic!("{effects:?}");
+            };
+            let first = Message::read(first).unwrap();
+            assert!(first.flag(Field::PossDupFlag) && first.has(Field::OrigSendingTime));
+            assert_eq!(first.text(Field::LeavesQty).map(str::to_owned), at_first);
+        }
+    }
+
+    #[test]
+    fn what_a_snapshot_hides_is_gap_filled_and_told() {
+        let (mut desk, _) = desk_that_forgot(100);
+        let mut effects = Vec::new();
+        asks_again(&mut desk, 2, &mut effects);
+        let copies = read(&[7], Position::default());
+        // The first one's entry is inside the snapshot that the log begins with.
+        desk.recalled_until(copies[0].position.index, NOW, &mut effects);
+        desk.recalled(copies[1].clone(), NOW, &mut effects);
+        let sent = sent(&effects);
+        let text = sent.last().unwrap().1.clone();
+        let given = [(1, "to 3"), (3, "70.2"), (4, "70.3")];
+        assert_eq!(sent[..3], list(&given));
+        assert!(
+            text.starts_with("of the messages asked for up to 4, 1 are no"),
+            "{text}"
+        );
+        let counted = effects.contains(&Effect::Count(fix::Counted::RecallIncomplete));
+        assert!(counted);
+    }
+
+    #[test]
+    fn what_is_too_old_to_have_a_place_is_gap_filled_and_told() {
+        let (mut desk, _) = desk_that_forgot(2);
+        let mut effects = Vec::new();
+        asks_again(&mut desk, 2, &mut effects);
+        let (_, after) = desk.recalls().unwrap();
+        for copy in read(&[7], after) {
+            desk.recalled(copy, NOW, &mut effects);
+        }
+        let sent = sent(&effects);
+        let given = [(1, "to 3"), (3, "70.2"), (4, "70.3")];
+        assert_eq!(sent[..3], list(&given));
+        assert!(sent[3].1.contains("were gap-filled"), "{sent:?}");
+    }
+
+    #[test]
+    fn copies_that_took_new_numbers_in_a_reset_are_found_under_them() {
+        let (mut desk, told) = desk_that_forgot(100);
+        let mut effects = Vec::new();
+        desk.disconnected();
+        desk.connected(NOW);
+        let body = Body::new()
+            .character(Field::EncryptMethod, b'0')
+            .count(Field::HeartBtInt, 30)
+            .yes(Field::ResetSeqNumFlag);
+        says(&mut desk, Kind::Logon, 1, body, &mut effects);
+        let again = sent(&effects);
+        assert_eq!(again, list(&[(1, "Logon"), (2, "70.3")]));
+        // Another message takes the place of the only one that is kept.
+        let body = Body::new()
+            .text(Field::ClOrdID, "X")
+            .text(Field::Symbol, "600000")
+            .character(Field::Side, b'1')
+            .time(Field::TransactTime, NOW.wall)
+            .count(Field::OrderQty, 100)
+            .character(Field::OrdType, b'1');
+        says(&mut desk, Kind::NewOrderSingle, 2, body, &mut effects);
+        let all: Vec<Record> = [records(&told), records(&effects)].concat();
+        let mut restarted = desk_that_keeps(1, 100, all);
+        log_on(&mut restarted, 3, &mut Vec::new());
+        let (mut live, mut later) = (Vec::new(), Vec::new());
+        for (desk, number, effects) in [(&mut desk, 3, &mut live), (&mut restarted, 4, &mut later)]
+        {
+            asks_again(desk, number, effects);
+            let (_, after) = desk.recalls().unwrap();
+            for copy in read(&[7], after) {
+                desk.recalled(copy, NOW, effects);
+            }
+            let sent = sent(effects);
+            assert_eq!(sent[..2], list(&[(1, "to 2"), (2, "70.3")]));
+            assert_eq!(sent[2].0, 3);
+        }
+    }
+
+    #[test]
+    fn a_log_that_gives_nothing_ends_the_session_and_fills_nothing() {
+        let (mut desk, _) = desk_that_forgot(100);
+        let mut effects = Vec::new();
+        asks_again(&mut desk, 2, &mut effects);
+        // Its heartbeats come meanwhile, so that only the log is silent.
+        let late = Now {
+            ms: NOW.ms + 30_000,
+            ..NOW
+        };
+        assert!(desk.deadline_ms().is_some_and(|due| due <= late.ms));
+        desk.tick(late, &mut effects);
+        assert_eq!(desk.recalls(), None);
+        assert_eq!(sent(&effects), list(&[(5, "Logout")]));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The FIX gateway's configuration file.
 
+use configuration::{BadValue, Checked, refuse, within};
 use fix::DeskOptions;
 use fix::session::Profile;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use types::{AccountId, SessionId};
 
 /// What a FIX gateway needs to know. JSON; unknown fields are refused.
@@ -18,6 +19,9 @@ pub struct Config {
     pub listen: Listen,
     /// Where orders go, `host:port`: all replicas of the shard, or gateways in front of them.
     pub entries: Vec<String>,
+    /// The shard that orders are for; needed where the entries serve several.
+    #[serde(default)]
+    pub shard: Option<u16>,
     /// A folder of its own for numbers and messages; it must outlive the process.
     pub store: PathBuf,
     /// The counterparties that trade.
@@ -77,6 +81,9 @@ pub struct DropCopyConfig {
 /// Most drop copies: each reads the whole log and holds a state of its own.
 const DROP_COPIES_MAX: usize = 8;
 
+/// What the place of a message in the log takes in a file, at most.
+const PLACE_BYTES: usize = 40;
+
 /// Bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -93,6 +100,9 @@ pub struct Limits {
     pub sending_time_s_max: u64,
     /// Messages kept a session, to be sent again.
     pub resend_messages_max: usize,
+    /// Messages of a drop copy whose places in the log are kept beyond that, to be read there again:
+    /// at most 40 bytes each, together at most a quarter of `store_bytes_max`.
+    pub recall_messages_max: usize,
     /// A request without an answer for so long is told to be pending, in milliseconds.
     pub pending_after_ms: u64,
     /// With no leader for so long requests are turned away, in milliseconds.
@@ -110,6 +120,7 @@ impl Default for Limits {
             heartbeat_s_max: 60,
             sending_time_s_max: 120,
             resend_messages_max: 16_384,
+            recall_messages_max: 262_144,
             pending_after_ms: 500,
             refuse_after_ms: 5_000,
             store_bytes_max: 64 << 20,
@@ -117,72 +128,21 @@ impl Default for Limits {
     }
 }
 
-/// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("failed to read the configuration {path}: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It is not what it should be.
-    #[error("failed to read the configuration {path}: {source}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// Why, with line and column.
-        source: serde_json::Error,
-    },
-    /// A value cannot be.
-    #[error("failed to accept the configuration: {field} {value} is not accepted: {accepted}")]
-    Value {
-        /// The field's path.
-        field: String,
-        /// What stands there.
-        value: String,
-        /// What would be accepted.
-        accepted: String,
-    },
+impl Checked for Config {
+    fn check(&self) -> Result<(), BadValue> {
+        comp_id("comp_id", &self.comp_id)?;
+        if self.entries.is_empty() {
+            return refuse("entries", "[]", "name at least one host:port");
+        }
+        addresses("entries", &self.entries)?;
+        self.check_sessions()?;
+        self.check_drop_copies()?;
+        self.limits.check()
+    }
 }
 
 impl Config {
-    /// Reads and checks a file.
-    ///
-    /// # Errors
-    /// [`ConfigError`] naming the field.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let bytes = std::fs::read(path).map_err(|source| ConfigError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
-        let config: Self =
-            serde_json::from_slice(&bytes).map_err(|source| ConfigError::Malformed {
-                path: path.to_owned(),
-                source,
-            })?;
-        config.validate()?;
-        Ok(config)
-    }
-
-    /// Checks what the file's form cannot.
-    ///
-    /// # Errors
-    /// [`ConfigError::Value`] for the first field that cannot be.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        comp_id("comp_id", &self.comp_id)?;
-        if self.entries.is_empty() {
-            return refuse("entries", "[]".into(), "name at least one host:port");
-        }
-        addresses("entries", &self.entries)?;
-        self.validate_sessions()?;
-        self.validate_drop_copies()?;
-        self.limits.validate()
-    }
-
-    fn validate_sessions(&self) -> Result<(), ConfigError> {
+    fn check_sessions(&self) -> Result<(), BadValue> {
         let is_idle = self.sessions.is_empty() && self.drop_copies.is_empty();
         if is_idle || self.sessions.len() > 1_024 {
             let value = format!("with {} entries", self.sessions.len());
@@ -194,35 +154,35 @@ impl Config {
             comp_id(&field("comp_id"), &session.comp_id)?;
             if !comp_ids.insert(&session.comp_id) {
                 let value = format!("{:?}", session.comp_id);
-                return refuse(&field("comp_id"), value, "name each counterparty once");
+                return refuse(field("comp_id"), value, "name each counterparty once");
             }
             if session.session == 0 || !numbers.insert(session.session) {
                 let value = session.session.to_string();
                 let accepted = "use a number from 1 that no other counterparty has";
-                return refuse(&field("session"), value, accepted);
+                return refuse(field("session"), value, accepted);
             }
             if session.account == 0 {
-                return refuse(&field("account"), "0".into(), "use a number from 1");
+                return refuse(field("account"), "0", "use a number from 1");
             }
             if let Some(text) = &session.password_sha256
                 && read_digest(text).is_none()
             {
                 let accepted = "use the 64 hexadecimal digits of a SHA-256, or leave it out";
-                return refuse(&field("password_sha256"), "set".into(), accepted);
+                return refuse(field("password_sha256"), "set", accepted);
             }
         }
         Ok(())
     }
 
-    fn validate_drop_copies(&self) -> Result<(), ConfigError> {
+    fn check_drop_copies(&self) -> Result<(), BadValue> {
         if self.drop_copies.len() > DROP_COPIES_MAX {
             let value = format!("with {} entries", self.drop_copies.len());
             let accepted = format!("name at most {DROP_COPIES_MAX} a gateway");
-            return refuse("drop_copies", value, &accepted);
+            return refuse("drop_copies", value, accepted);
         }
         if !self.drop_copies.is_empty() && self.log_replicas.is_empty() {
             let accepted = "name the order address of each replica: drop_copies read their log";
-            return refuse("log_replicas", "[]".into(), accepted);
+            return refuse("log_replicas", "[]", accepted);
         }
         addresses("log_replicas", &self.log_replicas)?;
         let traders = self.sessions.iter().map(|session| &session.comp_id);
@@ -235,20 +195,20 @@ impl Config {
             if !copy.comp_id.bytes().all(is_plain) || !comp_ids.insert(&copy.comp_id) {
                 let value = format!("{:?}", copy.comp_id);
                 let accepted = "use letters, digits, - and _, and each counterparty once";
-                return refuse(&field("comp_id"), value, accepted);
+                return refuse(field("comp_id"), value, accepted);
             }
             let accounts: BTreeSet<u64> = copy.accounts.iter().copied().collect();
             let is_sound = accounts.len() == copy.accounts.len() && !accounts.contains(&0);
             if accounts.is_empty() || !is_sound || accounts.len() > 65_536 {
                 let value = format!("{:?}", copy.accounts);
                 let accepted = "name 1 to 65536 accounts from 1, each once";
-                return refuse(&field("accounts"), value, accepted);
+                return refuse(field("accounts"), value, accepted);
             }
             if let Some(text) = &copy.password_sha256
                 && read_digest(text).is_none()
             {
                 let accepted = "use the 64 hexadecimal digits of a SHA-256, or leave it out";
-                return refuse(&field("password_sha256"), "set".into(), accepted);
+                return refuse(field("password_sha256"), "set", accepted);
             }
         }
         Ok(())
@@ -273,6 +233,9 @@ impl Config {
         drop_copy::DeskOptions {
             profile: self.profile(&copy.comp_id, copy.password_sha256.as_deref()),
             accounts: copy.accounts.iter().copied().map(AccountId).collect(),
+            // A checkpoint of them must leave most of the file to what comes behind it.
+            recall_messages_max: (self.limits.recall_messages_max)
+                .min(self.limits.store_bytes_max as usize / (4 * PLACE_BYTES)),
         }
     }
 
@@ -292,8 +255,8 @@ impl Config {
 }
 
 impl Limits {
-    fn validate(&self) -> Result<(), ConfigError> {
-        let bounds: [(&str, u64, u64, u64); 9] = [
+    fn check(&self) -> Result<(), BadValue> {
+        let bounds: [(&str, u64, u64, u64); 10] = [
             ("connections_max", self.connections_max as u64, 1, 65_536),
             (
                 "in_flight_per_session_max",
@@ -315,31 +278,34 @@ impl Limits {
                 1,
                 1 << 20,
             ),
+            (
+                "recall_messages_max",
+                self.recall_messages_max as u64,
+                1,
+                1 << 20,
+            ),
             ("pending_after_ms", self.pending_after_ms, 1, 60_000),
             ("refuse_after_ms", self.refuse_after_ms, 1, 600_000),
             ("store_bytes_max", self.store_bytes_max, 1 << 20, 1 << 34),
         ];
         for (name, value, min, max) in bounds {
-            if !(min..=max).contains(&value) {
-                let accepted = format!("use {min} to {max}");
-                return refuse(&format!("limits.{name}"), value.to_string(), &accepted);
-            }
+            within(&format!("limits.{name}"), value, min..=max)?;
         }
         Ok(())
     }
 }
 
-fn addresses(field: &str, addresses: &[String]) -> Result<(), ConfigError> {
+fn addresses(field: &str, addresses: &[String]) -> Result<(), BadValue> {
     for (place, address) in addresses.iter().enumerate() {
         if let Err(error) = client::endpoint(address) {
             let field = format!("{field}[{place}]");
-            return refuse(&field, format!("{address:?}"), &error.to_string());
+            return refuse(field, format!("{address:?}"), error.to_string());
         }
     }
     Ok(())
 }
 
-fn comp_id(field: &str, text: &str) -> Result<(), ConfigError> {
+fn comp_id(field: &str, text: &str) -> Result<(), BadValue> {
     let is_graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
     if text.is_empty() || text.len() > 32 || !is_graphic {
         let accepted = "use 1 to 32 printable ASCII characters without spaces";
@@ -357,14 +323,6 @@ fn read_digest(text: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(&text[2 * place..2 * place + 2], 16).ok()?;
     }
     Some(digest)
-}
-
-fn refuse(field: &str, value: String, accepted: &str) -> Result<(), ConfigError> {
-    Err(ConfigError::Value {
-        field: field.into(),
-        value,
-        accepted: accepted.into(),
-    })
 }
 
 #[cfg(test)]
@@ -392,7 +350,7 @@ mod tests {
     #[test]
     fn the_readmes_configuration_is_accepted() {
         let config: Config = serde_json::from_value(written()).unwrap();
-        config.validate().unwrap();
+        config.check().unwrap();
         let desk = config.desk(&config.sessions[1]);
         assert_eq!(desk.profile.password_sha256, Some([0xab; 32]));
         assert_eq!(desk.refuse_after_ms, 3_000);
@@ -448,10 +406,7 @@ mod tests {
             let mut text = written();
             *text.pointer_mut(path).unwrap() = value;
             let config: Config = serde_json::from_value(text).unwrap();
-            match config.validate().unwrap_err() {
-                ConfigError::Value { field, .. } => assert_eq!(field, named),
-                other => panic!("{other}"),
-            }
+            assert_eq!(config.check().unwrap_err().field, named);
         }
     }
 
@@ -460,10 +415,10 @@ mod tests {
         let mut text = written();
         text["sessions"] = json!([]);
         let drop_copies_only: Config = serde_json::from_value(text.clone()).unwrap();
-        drop_copies_only.validate().unwrap();
+        drop_copies_only.check().unwrap();
         text["drop_copies"] = json!([]);
         let nobody: Config = serde_json::from_value(text).unwrap();
-        let error = nobody.validate().unwrap_err().to_string();
+        let error = nobody.check().unwrap_err().to_string();
         assert!(error.contains("sessions with 0 entries"), "{error}");
     }
 

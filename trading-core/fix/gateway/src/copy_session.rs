@@ -1,26 +1,23 @@
-//! One drop copy: the shell around its desk. It owns the socket, the store, the clock and what reads
-//! the log.
+//! One drop copy: the shell around its desk. It owns the line to the counterparty and what reads the
+//! log.
 //!
 //! ```text
-//!   arrival, bytes, time ─┐
-//!                         ├─► drop_copy::Desk ─► records ─► store, then the rest, in order
-//!   LogReader ─ copies ───┘    only while the counterparty is logged on and reads
+//!   Line: arrival, bytes, time ─┐
+//!                               ├─► drop_copy::Desk ─► Line: records, then the rest, in order
+//!   LogReader ─ copies ─────────┤    only while the counterparty is logged on and reads
+//!   LogReader, once more ───────┘    while messages are asked for that are no longer kept
 //! ```
 
 use crate::acceptor::Arrival;
-use crate::connection::{Came, Connection, Ending, Moved};
-use crate::counterparty::records_of;
-use crate::log_reader::{COPIES_MAX, Copied, LogReader};
-use crate::metrics::{Metrics, Refused};
-use crate::store::{Opened, Store, StoreError};
-use drop_copy::{Desk, DeskOptions};
-use fix::Effect;
-use fix::session::Now;
+use crate::connection::{Connection, Moved};
+use crate::line::{Line, until};
+use crate::log_reader::{COPIES_MAX, Copied, LogReader, Read};
+use crate::metrics::Metrics;
+use crate::store::{Opened, StoreError};
+use drop_copy::{Desk, DeskOptions, Position};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use types::UnixMicros;
 
 /// While so much waits to be read by the counterparty, no copy is taken: what was sent and may be lost
 /// with the connection stays within what can be sent again.
@@ -28,22 +25,17 @@ const WAITING_BYTES_MAX: usize = 64 << 10;
 
 /// One drop copy's task.
 pub(crate) struct CopySession {
-    pub name: String,
-    desk: Desk,
-    store: Store,
-    store_bytes_max: u64,
+    line: Line<Desk>,
     replicas: Vec<String>,
-    metrics: Arc<Metrics>,
-    started: Instant,
-    connection: Option<Connection>,
-    /// What the gauges were last told: connected, logged on.
-    shown: [i64; 2],
+    /// What is read in the log again, with the recall's number.
+    again: Option<(u64, mpsc::Receiver<Read>)>,
 }
 
 enum Input {
     Arrived(Option<Arrival>),
     Moved(Moved),
-    Copied(Option<Copied>),
+    Read(Option<Read>),
+    Recalled(Option<Read>),
     Due,
     Stop,
 }
@@ -61,26 +53,16 @@ impl CopySession {
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
         let name = options.profile.counterparty.clone();
-        let mut desk = Desk::new(options, opened.records);
-        let mut store = opened.store;
-        if !opened.is_exact {
-            let mut effects = Vec::new();
-            tracing::warn!(counterparty = %name, "the latest records may be missing");
-            desk.records_may_be_missing(opened.reserved, &mut effects);
-            store.keep(records_of(&effects))?;
-        }
-        store.checkpoint(&desk.records())?;
+        let desk = |records| Desk::new(options, records);
         Ok(Self {
-            name,
-            desk,
-            store,
-            store_bytes_max,
+            line: Line::new(name, opened, desk, store_bytes_max, metrics)?,
             replicas,
-            metrics,
-            started: Instant::now(),
-            connection: None,
-            shown: [0; 2],
+            again: None,
         })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.line.name
     }
 
     /// Runs until stopped.
@@ -92,40 +74,40 @@ impl CopySession {
         mut arrivals: mpsc::Receiver<Arrival>,
         stop: CancellationToken,
     ) -> Result<(), StoreError> {
-        let (sender, mut copies) = mpsc::channel(COPIES_MAX);
-        let (accounts, told) = (self.desk.accounts(), self.desk.told());
-        let replicas = self.replicas.clone();
-        let reader = LogReader::new(replicas, accounts, told, sender, self.metrics.clone());
-        // It ends when its receiver, which this task owns, is gone.
-        tokio::spawn(reader.run());
+        let mut copies = self.start_reader(self.line.desk.told(), false);
         let mut stopping = false;
         loop {
             let input = self.next_input(&mut arrivals, &mut copies, &stop, stopping);
             let input = input.await;
-            let now = self.now();
+            let now = self.line.now();
             let mut effects = Vec::new();
+            let desk = &mut self.line.desk;
             match input {
-                Input::Arrived(Some(arrival)) => self.arrived(arrival, now, &mut effects),
-                Input::Moved(moved) => {
-                    if (self.connection.as_mut()).is_some_and(|it| it.note(moved)) {
-                        self.take_frames(now, &mut effects);
-                    }
+                Input::Arrived(Some(arrival)) => self.line.arrived(arrival, now, &mut effects),
+                Input::Moved(moved) => self.line.moved(moved, now, &mut effects),
+                Input::Read(Some(Read::Copied(Copied { copy, is_old }))) => {
+                    desk.copy(copy, is_old, now, &mut effects);
                 }
-                Input::Copied(Some(Copied { copy, is_old })) => {
-                    self.desk.copy(copy, is_old, now, &mut effects);
+                Input::Recalled(Some(Read::Copied(Copied { copy, .. }))) => {
+                    desk.recalled(copy, now, &mut effects);
                 }
-                Input::Due => self.desk.tick(now, &mut effects),
-                Input::Arrived(None) | Input::Copied(None) | Input::Stop => {
+                Input::Recalled(Some(Read::Until(index))) => {
+                    desk.recalled_until(index, now, &mut effects);
+                }
+                // Who reads ends only when it is not wanted any more.
+                Input::Read(Some(Read::Until(_))) | Input::Recalled(None) => {}
+                Input::Due => desk.tick(now, &mut effects),
+                Input::Arrived(None) | Input::Read(None) | Input::Stop => {
                     stopping = true;
                     let text = "this gateway stops: connect again";
-                    self.desk.log_out(text, now, &mut effects);
+                    desk.log_out(text, now, &mut effects);
                 }
             }
-            self.perform(effects)?;
-            self.end_connection();
-            self.show();
-            if stopping && self.connection.is_none() {
-                return self.store.close();
+            // A desk that only listens asks nothing of the core.
+            self.line.perform(effects, |_, _, _| {})?;
+            self.read_again();
+            if stopping && self.line.connection.is_none() {
+                return self.line.close();
             }
         }
     }
@@ -133,121 +115,53 @@ impl CopySession {
     async fn next_input(
         &mut self,
         arrivals: &mut mpsc::Receiver<Arrival>,
-        copies: &mut mpsc::Receiver<Copied>,
+        copies: &mut mpsc::Receiver<Read>,
         stop: &CancellationToken,
         stopping: bool,
     ) -> Input {
-        let desk_due = self.desk.deadline_ms();
-        let desk_due = desk_due.map(|ms| self.started + Duration::from_millis(ms));
-        let ends = self.connection.as_ref().and_then(Connection::ends);
-        let due = [desk_due, ends].into_iter().flatten().min();
-        let waiting = self.connection.as_ref().map(Connection::waiting_bytes);
+        let due = self.line.due();
+        let connection = &mut self.line.connection;
+        let waiting = connection.as_ref().map(Connection::waiting_bytes);
         let is_read = waiting.is_some_and(|bytes| bytes < WAITING_BYTES_MAX);
-        let takes_copies = !stopping && is_read && self.desk.session().is_up();
+        let takes = !stopping && is_read && self.line.desk.session().is_up();
+        let takes_copies = takes && self.again.is_none();
+        let again = self.again.as_mut().map(|(_, again)| again);
         tokio::select! {
             () = stop.cancelled(), if !stopping => Input::Stop,
             arrival = arrivals.recv(), if !stopping => Input::Arrived(arrival),
-            moved = Connection::moved(&mut self.connection) => Input::Moved(moved),
-            copied = copies.recv(), if takes_copies => Input::Copied(copied),
-            () = async {
-                match due {
-                    Some(due) => tokio::time::sleep_until(due.into()).await,
+            moved = Connection::moved(connection) => Input::Moved(moved),
+            read = copies.recv(), if takes_copies => Input::Read(read),
+            read = async {
+                match again {
+                    Some(again) => again.recv().await,
                     None => std::future::pending().await,
                 }
-            } => Input::Due,
+            }, if takes => Input::Recalled(read),
+            () = until(due) => Input::Due,
         }
     }
 
-    fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
-        let wall = wall.map_or(0, |passed| passed.as_micros());
-        Now {
-            wall: UnixMicros(u64::try_from(wall).unwrap_or(u64::MAX)),
-            ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        }
-    }
-
-    fn arrived(&mut self, arrival: Arrival, now: Now, effects: &mut Vec<Effect>) {
-        if self.connection.is_some() {
-            return self.metrics.refuse(Refused::Connected);
-        }
-        tracing::info!(counterparty = %self.name, "drop copy connected");
-        self.connection = Some(Connection::new(arrival));
-        self.desk.connected(now);
-        self.take_frames(now, effects);
-    }
-
-    fn take_frames(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let Some(connection) = &mut self.connection else {
-            return;
-        };
-        if !self.desk.session().is_connected() {
+    /// Begins and ends to read the log again, as the desk wants it.
+    fn read_again(&mut self) {
+        let wanted = self.line.desk.recalls();
+        let reads = self.again.as_ref().map(|(number, _)| *number);
+        if reads == wanted.map(|(number, _)| number) {
             return;
         }
-        let (desk, name) = (&mut self.desk, &self.name);
-        connection.take_frames(|came| {
-            match came {
-                Came::Message(bytes) => desk.receive(bytes, now, effects),
-                Came::Garbled(fault) => {
-                    tracing::debug!(counterparty = %name, %fault, "garbled");
-                    desk.garbled(effects);
-                }
-            }
-            desk.session().is_connected()
+        self.again = wanted.map(|(number, after)| {
+            let name = self.name();
+            tracing::info!(counterparty = %name, ?after, "messages are read in the log again");
+            (number, self.start_reader(after, true))
         });
     }
 
-    /// Does what the desk says: first all is kept, then the rest goes out.
-    fn perform(&mut self, effects: Vec<Effect>) -> Result<(), StoreError> {
-        self.store.keep(records_of(&effects))?;
-        for effect in effects {
-            match effect {
-                Effect::Keep(_) => {}
-                Effect::Count(counted) => self.metrics.count(counted),
-                // A desk that only listens asks nothing of the core.
-                Effect::Submit { .. } => {}
-                Effect::Transmit(bytes) => {
-                    if let Some(connection) = &mut self.connection {
-                        connection.transmit(&bytes);
-                    }
-                }
-                Effect::Disconnect => {
-                    if let Some(connection) = &mut self.connection {
-                        connection.end();
-                    }
-                }
-            }
-        }
-        if self.store.bytes() > self.store_bytes_max {
-            self.store.checkpoint(&self.desk.records())?;
-        }
-        Ok(())
-    }
-
-    fn end_connection(&mut self) {
-        let Some(connection) = &self.connection else {
-            return;
-        };
-        let ending = connection.ending();
-        if ending == Ending::Slow {
-            self.metrics.slow_counterparties.inc();
-        }
-        if ending != Ending::No {
-            tracing::info!(counterparty = %self.name, "drop copy disconnected");
-            self.desk.disconnected();
-            self.connection = None;
-        }
-    }
-
-    fn show(&mut self) {
-        let shows = [
-            i64::from(self.connection.is_some()),
-            i64::from(self.desk.session().is_up()),
-        ];
-        let gauges = [&self.metrics.connected, &self.metrics.logged_on];
-        for ((gauge, now), before) in gauges.into_iter().zip(shows).zip(self.shown) {
-            gauge.add(now - before);
-        }
-        self.shown = shows;
+    /// A reader behind a position. It ends when its receiver is gone.
+    fn start_reader(&self, after: Position, is_again: bool) -> mpsc::Receiver<Read> {
+        let (sender, receiver) = mpsc::channel(COPIES_MAX);
+        let (replicas, metrics) = (self.replicas.clone(), self.line.metrics.clone());
+        let accounts = self.line.desk.accounts();
+        let reader = LogReader::new(replicas, accounts, after, sender, metrics);
+        tokio::spawn(if is_again { reader.again() } else { reader }.run());
+        receiver
     }
 }

@@ -18,12 +18,13 @@ mod config;
 mod connection;
 mod copy_session;
 mod counterparty;
+mod line;
 mod log_reader;
 mod metrics;
 mod service;
 mod store;
 mod told;
 
-pub use config::{Config, ConfigError, DropCopyConfig, Limits, Listen, SessionConfig};
+pub use config::{Config, DropCopyConfig, Limits, Listen, SessionConfig};
 pub use service::{GatewayError, run};
 pub use store::{Opened, Store, StoreError};

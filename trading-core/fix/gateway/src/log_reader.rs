@@ -32,14 +32,25 @@ pub(crate) struct Copied {
     pub is_old: bool,
 }
 
+/// What is read.
+#[derive(Debug)]
+pub(crate) enum Read {
+    /// A copy.
+    Copied(Copied),
+    /// All up to and with this entry has been read; only said to who asked for it.
+    Until(LogIndex),
+}
+
 pub(crate) struct LogReader {
     replicas: Vec<String>,
     reader: Reader,
     /// The log's end as this process met it first; none before.
     old_until: Option<LogIndex>,
     untold: u64,
-    copies: mpsc::Sender<Copied>,
+    copies: mpsc::Sender<Read>,
     metrics: Arc<Metrics>,
+    /// It reads for a second time, says how far it is, and counts nothing again.
+    is_again: bool,
 }
 
 /// The session wants no more.
@@ -50,7 +61,7 @@ impl LogReader {
         replicas: Vec<String>,
         accounts: &BTreeSet<AccountId>,
         after: Position,
-        copies: mpsc::Sender<Copied>,
+        copies: mpsc::Sender<Read>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
@@ -60,7 +71,14 @@ impl LogReader {
             untold: 0,
             copies,
             metrics,
+            is_again: false,
         }
+    }
+
+    /// One that reads what was read before, and says how far it is.
+    pub(crate) fn again(mut self) -> Self {
+        self.is_again = true;
+        self
     }
 
     /// Reads until the session is gone.
@@ -110,6 +128,7 @@ impl LogReader {
                     let index = LogIndex(snapshot.index);
                     match self.reader.snapshot(index, &snapshot.state) {
                         Ok(0) => {}
+                        Ok(_) if self.is_again => {}
                         Ok(hidden) => {
                             self.metrics.copies_hidden.inc_by(hidden);
                             tracing::error!(hidden, %index, "drop copy: entries are in a snapshot: \
@@ -117,6 +136,7 @@ impl LogReader {
                         }
                         Err(error) => return Ok(error.to_string()),
                     }
+                    self.say_read(index).await?;
                 }
                 Some(Body::Entry(entry)) => {
                     let (index, epoch) = (LogIndex(entry.index), Epoch(entry.epoch));
@@ -126,21 +146,33 @@ impl LogReader {
                     }
                 }
                 Some(Body::End(end)) => {
-                    self.old_until.get_or_insert(LogIndex(end.commit_index));
+                    let index = LogIndex(end.commit_index);
+                    self.old_until.get_or_insert(index);
+                    self.say_read(index).await?;
                 }
                 None => {}
             }
-            self.metrics
-                .copies_untold
-                .inc_by(self.reader.untold() - self.untold);
-            self.untold = self.reader.untold();
+            let untold =
+                self.reader.untold() - std::mem::replace(&mut self.untold, self.reader.untold());
+            if !self.is_again {
+                self.metrics.copies_untold.inc_by(untold);
+            }
             for copy in copies {
                 let is_old = self.old_until.is_none_or(|end| copy.position.index <= end);
-                if self.copies.send(Copied { copy, is_old }).await.is_err() {
-                    return Err(Gone);
-                }
+                self.send(Read::Copied(Copied { copy, is_old })).await?;
             }
         }
+    }
+
+    async fn say_read(&self, until: LogIndex) -> Result<(), Gone> {
+        if self.is_again {
+            self.send(Read::Until(until)).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, read: Read) -> Result<(), Gone> {
+        self.copies.send(read).await.map_err(|_| Gone)
     }
 }
 

@@ -1,13 +1,14 @@
 //! The FIX gateway as a whole: its tasks, its end.
 
 use crate::acceptor::Acceptor;
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::copy_session::CopySession;
 use crate::counterparty::Counterparty;
 use crate::metrics::Metrics;
 use crate::store::{self, Store, StoreError};
 use client::session::{SessionOptions, Timing};
 use client::{AddressError, OrderSession};
+use configuration::{BadValue, Checked};
 use probes::Probes;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use types::{AccountId, SessionId};
+use types::{AccountId, SessionId, ShardId};
 
 /// Requests beside the counterparty's own: those that learn of orders.
 const OWN_REQUESTS_MAX: usize = 16;
@@ -27,8 +28,8 @@ const OWN_REQUESTS_MAX: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// The configuration cannot be used.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
+    #[error("failed to accept the configuration: {0}")]
+    Config(#[from] BadValue),
     /// The address is in use or not ours.
     #[error("failed to listen for {purpose} on {address}: {source}: use an address that is free")]
     Listen {
@@ -95,7 +96,7 @@ impl Probes for Probe {
 /// # Errors
 /// [`GatewayError`]: what keeps it from starting, or why it ended by itself.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), GatewayError> {
-    config.validate()?;
+    config.check()?;
     std::fs::create_dir_all(&config.store).map_err(|source| GatewayError::Folder {
         path: config.store.clone(),
         source,
@@ -104,12 +105,12 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), GatewayE
     let (mut tasks, mut desks) = (JoinSet::new(), BTreeMap::new());
     for counterparty in counterparties(&config, &metrics)? {
         let (sender, arrivals) = mpsc::channel(1);
-        desks.insert(counterparty.name.clone(), sender);
+        desks.insert(counterparty.name().to_owned(), sender);
         tasks.spawn(counterparty.run(arrivals, stop.clone()));
     }
     for session in drop_copies(&config, &metrics)? {
         let (sender, arrivals) = mpsc::channel(1);
-        desks.insert(session.name.clone(), sender);
+        desks.insert(session.name().to_owned(), sender);
         tasks.spawn(session.run(arrivals, stop.clone()));
     }
     let listen = |purpose, address| {
@@ -187,7 +188,10 @@ fn counterparties(
             seed: session.session,
             timing: Timing::default(),
         };
-        let core = OrderSession::new(options, &config.entries, 0)?;
+        let mut core = OrderSession::new(options, &config.entries, 0)?;
+        if let Some(shard) = config.shard {
+            core = core.of_shard(ShardId(shard));
+        }
         counterparties.push(Counterparty::new(
             config.desk(session),
             opened,

@@ -138,7 +138,8 @@ impl Desk {
             Record::In { .. }
             | Record::Out { .. }
             | Record::Unconfirmed { .. }
-            | Record::Copied { .. } => {}
+            | Record::Copied { .. }
+            | Record::Placed { .. } => {}
         }
     }
 

@@ -248,8 +248,31 @@ impl Session {
         self.resend(first, last, now, effects);
     }
 
-    /// Sends these numbers again; what is not kept is gap-filled.
+    /// Sends these numbers again; what is not kept is gap-filled, or left to the owner.
     pub(super) fn resend(&mut self, first: u64, last: u64, now: Now, effects: &mut Vec<Effect>) {
+        if self.defers && first < self.first_kept() && first <= last {
+            self.deferred = Some((first, last));
+        } else {
+            self.resend_kept(first, last, now, effects);
+        }
+    }
+
+    /// Sends a message again that its owner has got back, after a gap fill from `next` to it.
+    pub fn resend_recalled(
+        &mut self,
+        next: u64,
+        number: u64,
+        kept: &Kept,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.fill_gap(next, number, now, effects);
+        effects.push(Effect::Count(Counted::Recalled));
+        self.transmit(number, kept, Some(kept.sending_time), now, effects);
+    }
+
+    /// Sends these numbers again; what is not kept is gap-filled.
+    pub fn resend_kept(&mut self, first: u64, last: u64, now: Now, effects: &mut Vec<Effect>) {
         let wanted: Vec<(u64, Kept)> = self.outbox.range(first, last).cloned().collect();
         let mut next = first;
         for (number, kept) in wanted {

@@ -121,6 +121,9 @@ pub struct Session {
     outbox: Outbox,
     link: Link,
     garbled_in_a_row: u32,
+    /// What is no longer kept is not gap-filled by itself.
+    defers: bool,
+    deferred: Option<(u64, u64)>,
 }
 
 impl Session {
@@ -134,7 +137,29 @@ impl Session {
             next_out: 1,
             link: Link::Down,
             garbled_in_a_row: 0,
+            defers: false,
+            deferred: None,
         }
+    }
+
+    /// A session whose owner can give again what is no longer kept: a request for such messages waits
+    /// in [`Session::take_deferred`].
+    #[must_use]
+    pub fn deferring(mut self) -> Self {
+        self.defers = true;
+        self
+    }
+
+    /// The first and the last number of a request that begins before what is kept. Its owner answers
+    /// it, by [`Session::resend_recalled`] and at last [`Session::resend_kept`].
+    pub fn take_deferred(&mut self) -> Option<(u64, u64)> {
+        self.deferred.take()
+    }
+
+    /// The first number that is kept; the next one, when none is.
+    #[must_use]
+    pub fn first_kept(&self) -> u64 {
+        self.outbox.first_kept().unwrap_or(self.next_out)
     }
 
     /// Takes in a record from before the process began.
@@ -157,7 +182,8 @@ impl Session {
             | Record::Told(_)
             | Record::Seen { .. }
             | Record::Orders(_)
-            | Record::Copied { .. } => {}
+            | Record::Copied { .. }
+            | Record::Placed { .. } => {}
         }
     }
 
@@ -208,6 +234,7 @@ impl Session {
     /// The counterparty has connected.
     pub fn connected(&mut self, now: Now) {
         self.garbled_in_a_row = 0;
+        self.deferred = None;
         self.link = Link::Awaiting { since_ms: now.ms };
     }
 

@@ -1,7 +1,8 @@
-//! Market data in: what a level-2 feed says of prices reaches the core's risk checks through its log.
+//! Market data in: what a level-2 feed or NASDAQ ITCH says of prices reaches the core's risk checks
+//! through its log.
 //!
 //! ```text
-//!   multicast A, B ─► receive: books, gaps ─► tracker: changed enough? ─► Board: one a symbol
+//!   level 2 or ITCH ─► receive: books, gaps ─► tracker: changed enough? ─► Board: one a symbol
 //!                                                                             │ rate limited
 //!                        leader ◄── SetReferencePrice, one at a time ◄────────┘
 //!                          └─ moved: the next replica is asked, the price stays on the board
@@ -21,5 +22,5 @@ mod metrics;
 mod service;
 mod writer;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, Source};
 pub use service::{FeedError, run};

@@ -1,6 +1,5 @@
 //! What a reference feed counts, beside what its receiver does.
 
-use marketdata_udp::FeedProbes;
 use probes::Probes;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use std::sync::Arc;
@@ -86,7 +85,7 @@ impl Metrics {
 
 /// The receiver's probes, and what goes to the core. It is ready while its books are good.
 pub(crate) struct Probe {
-    pub feed: FeedProbes,
+    pub feed: Box<dyn Probes>,
     pub metrics: Arc<Metrics>,
 }
 

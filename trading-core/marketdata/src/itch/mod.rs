@@ -5,7 +5,7 @@
 //! ```text
 //!   file ─► binary_file ─┐
 //!                        ├─► decode ─► Message<'a> ─► OrderBooks ─► MarketEvent
-//!   UDP ──► mold ────────┘
+//!   UDP ──► mold ────────┘                                └─► ReferenceFeed ─► reference prices
 //! ```
 
 pub mod binary_file;
@@ -14,6 +14,7 @@ mod field;
 mod generator;
 mod message;
 mod order_books;
+mod reference_feed;
 
 pub use decode::{DecodeError, decode};
 pub use field::{
@@ -24,3 +25,4 @@ pub use field::{
 pub use generator::{Generator, Mix};
 pub use message::*;
 pub use order_books::{OrderBookCounts, OrderBooks};
+pub use reference_feed::{FeedCounts, FeedEffect, FeedSettings, ReferenceFeed, Wholeness};

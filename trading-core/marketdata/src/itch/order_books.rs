@@ -88,6 +88,18 @@ impl OrderBooks {
         self.orders.len()
     }
 
+    /// The best price of a side.
+    #[must_use]
+    pub fn best(&self, symbol: SymbolId, side: Side) -> Option<Price> {
+        let all = (symbol, side, Price4(0))..=(symbol, side, Price4(u32::MAX));
+        let mut levels = self.levels.range(all);
+        let best = match side {
+            Side::Buy => levels.next_back(),
+            Side::Sell => levels.next(),
+        };
+        best.map(|((_, _, price), _)| core_price(*price))
+    }
+
     /// Takes one message in and appends what it means. Messages about stocks that are not listed
     /// mean nothing.
     pub fn apply(&mut self, message: Message<'_>, events: &mut Vec<MarketEvent>) {

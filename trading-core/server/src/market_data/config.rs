@@ -1,6 +1,6 @@
 //! Where and how a replica publishes its market.
 
-use crate::config::ConfigError;
+use configuration::{BadValue, refuse, within};
 use marketdata::level2::{ChannelId, DEPTH_MAX, PublisherSettings};
 use marketdata_udp::{Groups, Interface};
 use serde::{Deserialize, Serialize};
@@ -57,14 +57,8 @@ fn heartbeat_interval_ms() -> u64 {
 }
 
 impl MarketDataConfig {
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let refuse = |field: String, value: String, accepted: &str| {
-            Err(ConfigError::Value {
-                field: format!("market_data.{field}"),
-                value,
-                accepted: accepted.into(),
-            })
-        };
+    pub(crate) fn check(&self) -> Result<(), BadValue> {
+        let path = |field: &str| format!("market_data.{field}");
         let [a, b] = self.incremental;
         let [c, d] = self.snapshot;
         let groups = [
@@ -76,11 +70,11 @@ impl MarketDataConfig {
         for (place, (field, group)) in groups.iter().enumerate() {
             if !group.ip().is_multicast() || group.port() == 0 {
                 let accepted = "use 224.0.0.0 to 239.255.255.255 and a port from 1";
-                return refuse((*field).into(), group.to_string(), accepted);
+                return refuse(path(field), group, accepted);
             }
             if groups[..place].iter().any(|(_, before)| before == group) {
                 let accepted = "name four groups, each once";
-                return refuse((*field).into(), group.to_string(), accepted);
+                return refuse(path(field), group, accepted);
             }
         }
         for (field, value, min, max) in [
@@ -101,10 +95,7 @@ impl MarketDataConfig {
                 60_000,
             ),
         ] {
-            if !(min..=max).contains(&value) {
-                let accepted = format!("use {min} to {max}");
-                return refuse(field.into(), value.to_string(), &accepted);
-            }
+            within(&path(field), value, min..=max)?;
         }
         Ok(())
     }

@@ -30,6 +30,11 @@ impl FixGateway {
 
     /// One with a store of its own.
     pub fn start_as(group: &Group, name: &'static str) -> Self {
+        Self::start_with(group, name, serde_json::json!({}))
+    }
+
+    /// One with other bounds.
+    pub fn start_with(group: &Group, name: &'static str, limits: serde_json::Value) -> Self {
         let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [fix, http] = [0, 1].map(|n: usize| held[n].local_addr().unwrap());
         drop(held);
@@ -43,7 +48,7 @@ impl FixGateway {
             "store": group.folder.path().join(name),
             "sessions": [{"comp_id": "CLIENT", "session": 70, "account": 7}],
             "drop_copies": [{"comp_id": "BACKOFFICE", "accounts": [7]}],
-            "log_replicas": entries,
+            "log_replicas": entries, "limits": limits,
         });
         let path = group.folder.path().join(format!("{name}.json"));
         std::fs::write(path, config.to_string()).unwrap();
@@ -112,6 +117,10 @@ pub struct Counterparty {
     pub turned_away: Vec<String>,
     /// What a listener was told: `ExecID`, and whether it may have been told before.
     pub copies: Vec<(String, bool)>,
+    /// What a listener was told beside.
+    pub texts: Vec<String>,
+    /// Copies that came as sent before, under their old numbers.
+    pub duplicates: usize,
 }
 
 fn now() -> UnixMicros {
@@ -143,12 +152,29 @@ impl Counterparty {
             connections: 0,
             turned_away: Vec::new(),
             copies: Vec::new(),
+            texts: Vec::new(),
+            duplicates: 0,
         }
     }
 
     /// Breaks the connection, as a network does.
     pub fn disconnect(&mut self) {
         self.stream = None;
+    }
+
+    /// Loses all that it had: it asks for everything at its next logon.
+    pub fn forget(&mut self) {
+        self.disconnect();
+        self.next_in = 1;
+        self.copies.clear();
+    }
+
+    /// Listens until it is told something beside copies.
+    pub async fn text(&mut self) -> String {
+        while self.texts.is_empty() {
+            self.take_some().await;
+        }
+        self.texts.remove(0)
     }
 
     /// Goes on at another gateway, which knows nothing of the session.
@@ -178,6 +204,15 @@ impl Counterparty {
     }
 
     async fn log_on_with(&mut self, is_reset: bool) {
+        // While the gateway has not seen the end of an earlier connection it refuses another.
+        while !self.try_to_log_on(is_reset).await {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// False when the connection ends before the logon is answered: its number is free then.
+    async fn try_to_log_on(&mut self, is_reset: bool) -> bool {
+        let number = self.next_out;
         self.is_logged_on = false;
         self.received.clear();
         self.stream = loop {
@@ -196,8 +231,12 @@ impl Counterparty {
         }
         self.send(Kind::Logon, body.into_bytes()).await;
         while !self.is_logged_on {
-            self.take_some().await;
+            if !self.take_what_comes().await {
+                self.next_out = number;
+                return false;
+            }
         }
+        true
     }
 
     async fn send(&mut self, kind: Kind, body: Vec<u8>) {
@@ -265,13 +304,21 @@ impl Counterparty {
     }
 
     async fn take_some(&mut self) {
+        assert!(self.take_what_comes().await, "connection lost");
+    }
+
+    /// False when the connection has ended.
+    async fn take_what_comes(&mut self) -> bool {
         let stream = self.stream.as_mut().unwrap();
         let bytes = stream.read_buf(&mut self.received).await;
-        assert!(bytes.is_ok_and(|bytes| bytes > 0), "connection lost");
+        if !bytes.is_ok_and(|bytes| bytes > 0) {
+            return false;
+        }
         while let Frame::Whole { bytes } = next(&self.received) {
             let whole: Vec<u8> = self.received.drain(..bytes).collect();
             self.take(&whole).await;
         }
+        true
     }
 
     async fn take(&mut self, bytes: &[u8]) {
@@ -300,6 +347,10 @@ impl Counterparty {
         match kind {
             Kind::SequenceReset => self.next_in = message.count(Field::NewSeqNo).unwrap(),
             Kind::ExecutionReport => self.report(&message),
+            Kind::BusinessMessageReject if self.comp_id != "CLIENT" => {
+                self.texts
+                    .push(message.text(Field::Text).unwrap().to_owned());
+            }
             Kind::BusinessMessageReject => {
                 let id = message.text(Field::BusinessRejectRefID).unwrap().to_owned();
                 self.turned_away.push(id.clone());
@@ -314,6 +365,7 @@ impl Counterparty {
         if self.comp_id != "CLIENT" {
             let id = message.text(Field::ExecID).unwrap().to_owned();
             let is_marked = message.flag(Field::PossResend);
+            self.duplicates += usize::from(message.flag(Field::PossDupFlag));
             return self.copies.push((id, is_marked));
         }
         let id = message.text(Field::ClOrdID).unwrap().to_owned();

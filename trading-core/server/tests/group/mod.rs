@@ -241,19 +241,31 @@ pub struct Gateway {
 #[allow(dead_code, reason = "not every test has one")]
 impl Gateway {
     pub fn start(group: &Group) -> Self {
+        Self::in_front_of(&[(0, group)])
+    }
+
+    /// In front of several shards; its files lie with the first one's.
+    pub fn in_front_of(shards: &[(u16, &Group)]) -> Self {
         let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [grpc, http] = [0, 1].map(|n: usize| held[n].local_addr().unwrap());
         drop(held);
-        let replicas: Vec<serde_json::Value> = (1..=3)
-            .map(|id: usize| {
-                let orders = format!("127.0.0.1:{}", group.ports[id - 1][1]);
+        let replicas = |group: &Group| -> Vec<serde_json::Value> {
+            let each = (1..).zip(&group.ports);
+            each.map(|(id, ports)| {
+                let orders = format!("127.0.0.1:{}", ports[1]);
                 serde_json::json!({"replica": id, "center": "a1", "orders": orders})
             })
+            .collect()
+        };
+        let ((shard, group), others) = shards.split_first().unwrap();
+        let others: Vec<serde_json::Value> = others
+            .iter()
+            .map(|(shard, group)| serde_json::json!({"shard": shard, "replicas": replicas(group)}))
             .collect();
         let config = serde_json::json!({
-            "cluster": "test", "shard": 0, "center": "a1",
+            "cluster": "test", "shard": shard, "center": "a1",
             "listen": {"grpc": grpc.to_string(), "http": http.to_string()},
-            "replicas": replicas,
+            "replicas": replicas(group), "other_shards": others,
         });
         let path = group.folder.path().join("gateway.json");
         std::fs::write(&path, config.to_string()).unwrap();
