@@ -77,8 +77,10 @@ impl Driver {
         recovered: Recovered,
         now: UnixMicros,
     ) -> Result<Self, DriverError> {
+        let mut replica = Replica::new(config, recovered, now)?;
+        replica.read_snapshots_from(journal.snapshot_writer());
         Ok(Self {
-            replica: Replica::new(config, recovered, now)?,
+            replica,
             journal,
             duties: Duties::default(),
             told_hash: None,

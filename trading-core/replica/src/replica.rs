@@ -11,7 +11,7 @@ use crate::status::{HashPoint, Role};
 use crate::store::{self, LogStore};
 use crate::unproven::Unproven;
 use engine::{Ahead, EntryContext, State};
-use journal::{HardState, LogEntry, Recovered, SavedSnapshot};
+use journal::{HardState, LogEntry, Recovered, SavedSnapshot, SnapshotWriter};
 use raft::eraftpb::{Entry, EntryType, Message};
 use raft::{GetEntriesContext, RawNode, Ready, SnapshotStatus, StateRole, Storage as _};
 use std::collections::{BTreeMap, VecDeque};
@@ -438,6 +438,11 @@ impl Replica {
         }
         self.was_leader = leads;
         Ok(outcome)
+    }
+
+    /// Reads snapshots for followers from there, instead of holding the newest in memory.
+    pub(crate) fn read_snapshots_from(&mut self, disk: SnapshotWriter) {
+        self.node.mut_store().read_snapshots_from(disk);
     }
 
     /// Takes all memory of the tables now, and again when a peer's snapshot takes their place.

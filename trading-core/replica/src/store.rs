@@ -1,7 +1,10 @@
 //! The log as the consensus library reads it: recent entries in memory, the rest on disk.
+//!
+//! A snapshot is as large as the state, so it stays on the disk, too, and is read when a follower needs
+//! it: seldom, and while one is missing anyway.
 
 use crate::membership;
-use journal::{HardState, LogEntry, Recovered, SavedSnapshot};
+use journal::{HardState, LogEntry, Recovered, SavedSnapshot, SnapshotWriter};
 use prost_of_raft::Message as _;
 use raft::eraftpb::{ConfState, Entry, EntryType, HardState as RaftHardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
@@ -16,11 +19,31 @@ pub(crate) struct LogStore {
     /// The entry before the first in memory: index and epoch.
     base: (u64, u64),
     entries: VecDeque<Entry>,
-    snapshot: Option<SavedSnapshot>,
+    snapshot: Option<Kept>,
+    /// Where snapshots are read again; without it they are held in memory.
+    disk: Option<SnapshotWriter>,
     /// Who belonged to the group at the snapshot.
     snapshot_conf: ConfState,
     /// A follower waits for a snapshot up to here at least.
     wanted: Cell<u64>,
+}
+
+/// The newest snapshot.
+struct Kept {
+    index: LogIndex,
+    epoch: Epoch,
+    /// None where the disk has it.
+    state: Option<Vec<u8>>,
+}
+
+impl From<SavedSnapshot> for Kept {
+    fn from(saved: SavedSnapshot) -> Self {
+        Self {
+            index: saved.index,
+            epoch: saved.epoch,
+            state: Some(saved.state),
+        }
+    }
 }
 
 impl LogStore {
@@ -38,7 +61,8 @@ impl LogStore {
             },
             base: after,
             entries,
-            snapshot,
+            snapshot: snapshot.map(Kept::from),
+            disk: None,
             snapshot_conf: conf,
             wanted: Cell::new(0),
         };
@@ -51,6 +75,34 @@ impl LogStore {
             store.entries.pop_front();
         }
         store
+    }
+
+    /// Reads snapshots from there when they are needed, instead of holding the newest in memory.
+    /// Whatever is given to the store as a snapshot must be there by then.
+    pub(crate) fn read_snapshots_from(&mut self, disk: SnapshotWriter) {
+        self.disk = Some(disk);
+        if let Some(kept) = &mut self.snapshot {
+            kept.state = None;
+        }
+    }
+
+    fn keep(&mut self, snapshot: SavedSnapshot, conf: ConfState) {
+        let mut kept = Kept::from(snapshot);
+        if self.disk.is_some() {
+            kept.state = None;
+        }
+        self.snapshot = Some(kept);
+        self.snapshot_conf = conf;
+    }
+
+    /// The snapshot's bytes; `None` when the disk does not give them.
+    fn state_of(&self, kept: &Kept) -> Option<Vec<u8>> {
+        if kept.state.is_some() {
+            return kept.state.clone();
+        }
+        let read = self.disk.as_ref()?.newest(kept.index).ok().flatten();
+        read.filter(|read| read.index == kept.index)
+            .map(|read| read.state)
     }
 
     /// Takes in what has been persisted.
@@ -66,8 +118,7 @@ impl LogStore {
     pub(crate) fn install(&mut self, snapshot: SavedSnapshot, conf: ConfState) {
         self.base = (snapshot.index.0, snapshot.epoch.0);
         self.entries.clear();
-        self.snapshot = Some(snapshot);
-        self.snapshot_conf = conf;
+        self.keep(snapshot, conf);
     }
 
     /// Takes a saved snapshot and lets go of entries that it covers, but for the last `retain`.
@@ -80,8 +131,7 @@ impl LogStore {
                 None => break,
             }
         }
-        self.snapshot = Some(snapshot);
-        self.snapshot_conf = conf;
+        self.keep(snapshot, conf);
     }
 
     /// The entry that a follower's snapshot must reach, if one waits for a newer than there is.
@@ -162,15 +212,20 @@ impl Storage for LogStore {
     }
 
     fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+        let unavailable = |wanted: u64| {
+            self.wanted.set(self.wanted.get().max(wanted));
+            raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable)
+        };
         let saved = self.snapshot.as_ref();
         let saved = saved
             .filter(|saved| saved.index.0 >= request_index)
-            .ok_or_else(|| {
-                self.wanted.set(self.wanted.get().max(request_index.max(1)));
-                raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable)
-            })?;
+            .ok_or_else(|| unavailable(request_index.max(1)))?;
+        // One that cannot be read any more: the next one is wanted.
+        let data = self
+            .state_of(saved)
+            .ok_or_else(|| unavailable(saved.index.0 + 1))?;
         let mut snapshot = Snapshot {
-            data: saved.state.clone(),
+            data,
             ..Snapshot::default()
         };
         let metadata = snapshot.metadata.get_or_insert_default();
@@ -219,5 +274,53 @@ pub(crate) fn hard_state(state: &RaftHardState) -> HardState {
         epoch: Epoch(state.term),
         vote: ReplicaId(state.vote),
         commit: LogIndex(state.commit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use journal::{Journal, Options};
+
+    const OPTIONS: Options = Options {
+        segment_bytes: 1 << 20,
+        retain_entries: 10,
+        retain_bytes: 1 << 20,
+    };
+
+    fn saved(index: u64, state: &[u8]) -> SavedSnapshot {
+        SavedSnapshot {
+            index: LogIndex(index),
+            epoch: Epoch(1),
+            state: state.to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_follower_is_given_the_snapshot_that_the_disk_has_and_memory_holds_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, recovered) = Journal::open(folder.path(), OPTIONS).unwrap();
+        let disk = journal.snapshot_writer();
+        let mut store = LogStore::new(ConfState::default(), recovered);
+        store.install(saved(7, b"before"), ConfState::default());
+        disk.save(&saved(7, b"before")).unwrap();
+        store.read_snapshots_from(disk.clone());
+        assert_eq!(store.snapshot(5, 2).unwrap().data, b"before");
+
+        disk.save(&saved(9, b"after")).unwrap();
+        store.compact(saved(9, b"after"), ConfState::default(), 0);
+        assert_eq!(store.snapshot(9, 2).unwrap().data, b"after");
+        assert!(store.snapshot.as_ref().unwrap().state.is_none());
+    }
+
+    #[test]
+    fn a_snapshot_that_the_disk_has_no_more_makes_a_newer_one_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, recovered) = Journal::open(folder.path(), OPTIONS).unwrap();
+        let mut store = LogStore::new(ConfState::default(), recovered);
+        store.read_snapshots_from(journal.snapshot_writer());
+        store.install(saved(7, b"gone"), ConfState::default());
+        assert!(store.snapshot(7, 2).is_err());
+        assert_eq!(store.wanted_snapshot(), Some(8));
     }
 }
