@@ -13,9 +13,9 @@ use types::{AccountId, Money, OrderId, Quantity, Side, SymbolId};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unbalanced {
     /// Cash came from nowhere or went there.
-    #[error("accounts hold {held} yuan together, {opened} came in")]
+    #[error("accounts and fees hold {held} yuan together, {opened} came in")]
     Cash {
-        /// What all accounts hold.
+        /// What all accounts hold, what is under way to other shards, and the fees.
         held: Money,
         /// What they were opened with.
         opened: Money,
@@ -121,6 +121,7 @@ impl<B: MarketBook> Shard<B> {
             *shares.entry(symbol).or_default() += u128::from(position.held.0);
         }
         cash.0 += self.facts.transfers.in_transit().0;
+        cash.0 += self.facts.fees.total().0;
         let opened = self.facts.totals.cash;
         if cash != opened {
             return Err(Unbalanced::Cash { held: cash, opened });
@@ -161,7 +162,10 @@ impl<B: MarketBook> Shard<B> {
                 return Err(Unbalanced::Order { order: order.id });
             }
             match order.side {
-                Side::Buy => cash_needed += i128::from(amount(order.price, order.remaining())),
+                Side::Buy => {
+                    let needed = amount(order.price, order.remaining()) + order.fee.0;
+                    cash_needed += i128::from(needed);
+                }
                 Side::Sell => {
                     *shares_needed.entry(order.position).or_default() +=
                         i128::from(order.remaining().0);

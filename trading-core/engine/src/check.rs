@@ -56,6 +56,8 @@ pub(crate) struct CheckedNew {
     pub price: Price,
     pub entry: Entry,
     pub becomes_market: bool,
+    /// Cash that a buy freezes for its fees.
+    pub fee: Money,
 }
 
 /// A replacement that may take effect.
@@ -67,6 +69,16 @@ pub(crate) struct CheckedReplace {
     pub id_room: Room,
     /// Shares open after it.
     pub remaining: Quantity,
+    /// Cash that a buy freezes for its fees.
+    pub fee: Money,
+}
+
+/// What an order that is replaced has had so far; nothing of one that is new.
+#[derive(Clone, Copy, Debug, Default)]
+struct Before {
+    /// Cash that it has frozen, fees included.
+    frozen: i64,
+    turnover: Money,
 }
 
 impl<B: MarketBook> Shard<B> {
@@ -100,8 +112,8 @@ impl<B: MarketBook> Shard<B> {
             market: market_style(new),
             has_protection: has_protection(new),
         };
-        let before = (Price(0), Quantity(0));
-        self.check_risk(requester, symbol, ask, before, (position, sellable))?;
+        let before = Before::default();
+        let fee = self.check_risk(requester, symbol, ask, before, (position, sellable))?;
         let owner = self.accounts.at(account);
         self.check_room(owner)?;
         bounded(
@@ -129,6 +141,7 @@ impl<B: MarketBook> Shard<B> {
             price,
             entry,
             becomes_market: matches!(new.kind, OrderKind::Stop { .. }),
+            fee,
         })
     }
 
@@ -178,13 +191,20 @@ impl<B: MarketBook> Shard<B> {
             market: None,
             has_protection: false,
         };
-        let before = (order.price, open_before);
-        self.check_risk(requester, order.symbol, ask, before, (position, sellable))?;
+        let before = Before {
+            frozen: match order.side {
+                Side::Buy => amount(order.price, open_before) + order.fee.0,
+                Side::Sell => 0,
+            },
+            turnover: order.turnover,
+        };
+        let fee = self.check_risk(requester, order.symbol, ask, before, (position, sellable))?;
         self.check_room(self.accounts.at(account))?;
         Ok(CheckedReplace {
             order: row,
             id_room,
             remaining,
+            fee,
         })
     }
 
@@ -295,29 +315,27 @@ impl<B: MarketBook> Shard<B> {
         Quantity(position.free().0.saturating_sub(waiting.0))
     }
 
-    /// Checks 1 to 14; `before` is the price and the open shares of the order that it replaces, which
-    /// are among the shares that may be sold.
+    /// Checks 1 to 14; the open shares of the order that it replaces are among those that may be sold.
+    /// Yields the cash that it is to freeze for fees.
     fn check_risk(
         &mut self,
         requester: Requester,
         symbol: u32,
         ask: Ask,
-        before: (Price, Quantity),
+        before: Before,
         (position, sellable): (Option<u32>, Quantity),
-    ) -> Result<(), RejectReason> {
+    ) -> Result<Money, RejectReason> {
         let account = requester.account;
         let owner = self.accounts.at(account);
         let listing = &self.listings[symbol as usize];
-        let cash_before = match ask.side {
-            Side::Buy => amount(before.0, before.1),
-            Side::Sell => 0,
-        };
+        let fee = self.fee_to_freeze(symbol, ask.side, before.turnover, ask.price, ask.open);
         let held = position.map_or(Quantity(0), |row| self.accounts.position(row).held);
         let funds = Funds {
-            cash: Money(owner.cash_free().0 + cash_before),
+            cash: Money(owner.cash_free().0 + before.frozen),
+            fee,
             sellable,
             held,
-            open_amount: Money(owner.cash_frozen.0 - cash_before),
+            open_amount: Money(owner.cash_frozen.0 - before.frozen),
             meets_owner: self.meets_owner(account, symbol, &ask),
         };
         let quotes = Quotes {
@@ -342,7 +360,8 @@ impl<B: MarketBook> Shard<B> {
             of_symbol,
             switches,
             conduct,
-        })
+        })?;
+        Ok(fee)
     }
 
     /// Whether an order of another account of the same owner stands that this one would trade with.

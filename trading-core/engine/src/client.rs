@@ -11,7 +11,7 @@ use book::{Ending, Outcome, Replacement, Stop};
 use surveillance::{AccountSlot, Act};
 use types::mutants::{self, Mutant};
 use types::{
-    CancelCause, ClOrdId, ClientCommand, Event, NewOrder, OrderState, Price, Quantity,
+    CancelCause, ClOrdId, ClientCommand, Event, Money, NewOrder, OrderState, Price, Quantity,
     RejectReason, Report, Request, SymbolId,
 };
 
@@ -187,9 +187,11 @@ impl<B: MarketBook> Shard<B> {
             filled: Quantity(0),
             display: new.display,
             entered: self.facts.context.leader_time,
+            turnover: Money(0),
+            fee: Money(0),
         });
-        let order = self.orders.at(row);
-        self.accounts.freeze(order, checked.price, new.quantity);
+        let order = self.orders.at_mut(row);
+        (self.accounts).freeze(order, checked.price, new.quantity, checked.fee);
         row
     }
 
@@ -222,10 +224,9 @@ impl<B: MarketBook> Shard<B> {
         self.client_ids
             .note(checked.id_room, account, replacement, before.id);
         self.accounts.at_mut(account).ids_today += 1;
-        self.accounts
-            .release(&before, before.price, before.remaining());
-        self.accounts.freeze(&before, price, checked.remaining);
         let order = self.orders.at_mut(row);
+        self.accounts.release(order);
+        (self.accounts).freeze(order, price, checked.remaining, checked.fee);
         order.cl_ord_id = replacement;
         order.price = price;
         order.quantity = quantity;

@@ -3,6 +3,7 @@
 use crate::accounts::Accounts;
 use crate::clearing::Clearing;
 use crate::client_ids::ClientIds;
+use crate::fees::FeesCollected;
 use crate::group::Group;
 use crate::history_hash::HistoryHash;
 use crate::index::Index;
@@ -111,6 +112,9 @@ pub(crate) struct Facts {
     pub clearing: Clearing,
     pub transfers: Transfers,
     pub surveillance: Surveillance,
+    /// Kept apart, see `snapshot.rs`.
+    #[serde(skip)]
+    pub fees: FeesCollected,
 }
 
 /// The replicated state of one shard, over books of a kind. See [`crate::State`].
@@ -167,6 +171,7 @@ impl<B: MarketBook> Shard<B> {
                 clearing: Clearing::default(),
                 transfers: Transfers::default(),
                 surveillance: Surveillance::default(),
+                fees: FeesCollected::default(),
             },
             listings: Vec::new(),
             listing_of: Lookup::with_room(limits.symbols_max as usize),

@@ -187,6 +187,7 @@ impl<B: MarketBook> Shard<B> {
         price: Price,
         quantity: Quantity,
     ) -> Report {
+        let charge = self.charge(row, price, quantity);
         let order = self.orders.at_mut(row);
         order.filled.0 += quantity.0;
         assert!(order.filled <= order.quantity);
@@ -194,7 +195,7 @@ impl<B: MarketBook> Shard<B> {
         if remaining.0 == 0 {
             order.state = OrderState::Filled;
         }
-        self.accounts.settle(order, price, quantity);
+        self.accounts.settle(order, price, quantity, &charge);
         Report::Filled {
             cl_ord_id: order.cl_ord_id,
             order_id: order.id,
@@ -239,11 +240,13 @@ impl<B: MarketBook> Shard<B> {
 
     /// Lets what is left of a market order stand as a limit order.
     fn stand_at(&mut self, row: u32, price: Price) {
-        let order = *self.orders.at(row);
+        let order = self.orders.at(row);
         let open = order.remaining();
-        self.accounts.release(&order, order.price, open);
-        self.accounts.freeze(&order, price, open);
-        self.orders.at_mut(row).price = price;
+        let fee = self.fee_to_freeze(order.symbol, order.side, order.turnover, price, open);
+        let order = self.orders.at_mut(row);
+        self.accounts.release(order);
+        self.accounts.freeze(order, price, open, fee);
+        order.price = price;
         self.rest(row);
     }
 
@@ -323,7 +326,7 @@ impl<B: MarketBook> Shard<B> {
         }
         let order = self.orders.at_mut(row);
         let open = order.remaining();
-        self.accounts.release(order, order.price, open);
+        self.accounts.release(order);
         order.state = OrderState::Cancelled;
         Report::Cancelled {
             cl_ord_id: order.cl_ord_id,
