@@ -20,7 +20,7 @@ use crate::risk::{self, Ask, Funds, Ticket};
 use crate::state::{Requester, bounded};
 use crate::trade::{Pass, Rest};
 use book::Remainder;
-use rules::{Quotes, Settlement};
+use rules::Settlement;
 use std::num::NonZeroU8;
 use types::{
     ClOrdId, MarketStyle, Money, NewOrder, OrderKind, Price, Quantity, RejectReason, Side,
@@ -39,6 +39,8 @@ pub(crate) enum Entry {
     Rests,
     /// It waits outside.
     Waits { trigger: Price },
+    /// It is kept aside until the cage has come to it.
+    IsHeld,
     /// It finds no price to stand at, and ends at once.
     FindsNoPrice,
 }
@@ -99,7 +101,8 @@ impl<B: MarketBook> Shard<B> {
         self.check_quantity(symbol, new.side, new.quantity, sellable)?;
         check_terms(new)?;
         check_display(listing, new)?;
-        let (price, entry) = entry(listing, new)?;
+        self.check_unlimited(symbol, new)?;
+        let (price, mut entry) = entry(listing, self.taking(symbol), new)?;
         check_price(listing, price)?;
         if let Entry::Waits { trigger } = entry {
             check_trigger(listing, new.side, trigger)?;
@@ -114,6 +117,16 @@ impl<B: MarketBook> Shard<B> {
         };
         let before = Before::default();
         let fee = self.check_risk(requester, symbol, ask, before, (position, sellable))?;
+        if let Entry::Passes(pass) = entry
+            && ask.market.is_none()
+            && self.held_beyond(symbol, new.side, price).is_some()
+        {
+            // What may not wait finds nothing: from outside of the cage it cannot trade now.
+            entry = match pass.remainder {
+                Remainder::Rests => Entry::IsHeld,
+                Remainder::IsCancelled | Remainder::FillOrKill => Entry::FindsNoPrice,
+            };
+        }
         let owner = self.accounts.at(account);
         self.check_room(owner)?;
         bounded(
@@ -127,7 +140,7 @@ impl<B: MarketBook> Shard<B> {
         }
         let may_stand = match entry {
             Entry::Passes(pass) => pass.remainder == Remainder::Rests || pass.rest != Rest::Goes,
-            Entry::Rests | Entry::Waits { .. } => true,
+            Entry::Rests | Entry::Waits { .. } | Entry::IsHeld => true,
             Entry::FindsNoPrice => false,
         };
         if may_stand {
@@ -173,15 +186,20 @@ impl<B: MarketBook> Shard<B> {
                 filled: order.filled,
             });
         }
-        if order.stands == Stands::Waiting {
+        if matches!(order.stands, Stands::Waiting | Stands::Held) {
             let term = Term::Replace;
             return Err(RejectReason::TermsContradict { term });
         }
-        if rules_of(listing.phase).taking == Taking::No {
+        if rules_of(listing.acts_as()).taking == Taking::No {
             return Err(refuses_order(listing));
         }
         check_may_cancel(listing)?;
         check_price(listing, price)?;
+        let side = order.side;
+        if let Some(bound) = self.held_beyond(order.symbol, side, price) {
+            // What rests stays inside: only a new order is kept aside.
+            return Err(RejectReason::PriceOutsideCage { side, price, bound });
+        }
         let remaining = Quantity(quantity.0 - order.filled.0);
         let ask = Ask {
             side: order.side,
@@ -338,12 +356,7 @@ impl<B: MarketBook> Shard<B> {
             open_amount: Money(owner.cash_frozen.0 - before.frozen),
             meets_owner: self.meets_owner(account, symbol, &ask),
         };
-        let quotes = Quotes {
-            best_bid: listing.book.best(Side::Buy),
-            best_ask: listing.book.best(Side::Sell),
-            last: listing.market.or(listing.last),
-            previous_close: listing.previous_close,
-        };
+        let quotes = self.quotes(symbol);
         let trader = self.sessions[requester.session as usize].trader;
         let (of_account, of_symbol, switches, conduct) = self.facts.risk.parts(account, symbol);
         risk::check(&mut Ticket {
@@ -352,7 +365,7 @@ impl<B: MarketBook> Shard<B> {
             trader,
             definition: &listing.definition,
             ask,
-            phase: listing.phase,
+            phase: listing.acts_as(),
             quotes,
             funds,
             terms: owner.terms,
@@ -367,6 +380,7 @@ impl<B: MarketBook> Shard<B> {
     /// Whether an order of another account of the same owner stands that this one would trade with.
     fn meets_owner(&self, account: u32, symbol: u32, ask: &Ask) -> bool {
         let linked = self.facts.risk.linked_to(account);
+        let where_they_meet = self.stands_in(symbol);
         linked
             .iter()
             .filter(|other| **other != account)
@@ -378,7 +392,7 @@ impl<B: MarketBook> Shard<B> {
                         Side::Buy => own.price <= ask.price,
                         Side::Sell => own.price >= ask.price,
                     };
-                    let stands = own.symbol == symbol && own.stands == Stands::InBook;
+                    let stands = own.symbol == symbol && own.stands == where_they_meet;
                     if stands && own.side != ask.side && crosses {
                         return true;
                     }
@@ -480,9 +494,9 @@ fn check_display<B: MarketBook>(listing: &Listing<B>, new: &NewOrder) -> Result<
 /// What an order does first in its symbol's phase, and the worst price it takes.
 fn entry<B: MarketBook>(
     listing: &Listing<B>,
+    taking: Taking,
     new: &NewOrder,
 ) -> Result<(Price, Entry), RejectReason> {
-    let taking = rules_of(listing.phase).taking;
     let limit = match new.time_in_force {
         TimeInForce::Day | TimeInForce::GoodTillCancel => Remainder::Rests,
         TimeInForce::ImmediateOrCancel => Remainder::IsCancelled,
@@ -490,6 +504,19 @@ fn entry<B: MarketBook>(
     };
     match (taking, new.kind) {
         (Taking::No, _) => Err(refuses_order(listing)),
+        (Taking::AtClose { close }, OrderKind::Limit { price })
+            if new.time_in_force == TimeInForce::Day && !new.post_only && new.display.is_none() =>
+        {
+            let pass = Pass {
+                is_restated: true,
+                ..Pass::limit(close, Remainder::Rests)
+            };
+            Ok(match within(new.side, Some(close), price) {
+                Some(_) => (close, Entry::Passes(pass)),
+                None => (price, Entry::FindsNoPrice),
+            })
+        }
+        (Taking::AtClose { .. }, _) => Err(refuses_order(listing)),
         (_, OrderKind::Stop { trigger }) => {
             Ok((listing.worst_price(new.side), Entry::Waits { trigger }))
         }
@@ -562,7 +589,7 @@ fn refuses_order<B: MarketBook>(listing: &Listing<B>) -> RejectReason {
 }
 
 pub(crate) fn check_may_cancel<B: MarketBook>(listing: &Listing<B>) -> Result<(), RejectReason> {
-    if rules_of(listing.phase).cancels {
+    if rules_of(listing.acts_as()).cancels {
         return Ok(());
     }
     Err(RejectReason::PhaseRefusesCancel {

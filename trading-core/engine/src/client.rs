@@ -146,6 +146,7 @@ impl<B: MarketBook> Shard<B> {
                 });
                 self.now_stands(row, Stands::Waiting);
             }
+            Entry::IsHeld => self.hold(row),
             Entry::FindsNoPrice => {
                 self.give_up(row, CancelCause::Unfilled, Some(requester), events);
             }
@@ -268,7 +269,7 @@ impl<B: MarketBook> Shard<B> {
         fills: &mut Vec<book::Fill>,
     ) -> Option<Replacement> {
         let listing = self.listing_mut(before.symbol);
-        let gathers = rules_of(listing.phase).taking == Taking::Gathers;
+        let gathers = rules_of(listing.acts_as()).taking == Taking::Gathers;
         let book = &mut listing.book;
         let id = before.id;
         if !gathers && before.post_only && book.would_trade(before.side, price) {

@@ -34,6 +34,10 @@ pub(crate) enum Stands {
     InBook,
     /// Outside, until its trigger is reached.
     Waiting,
+    /// Outside, until the cage has come to it.
+    Held,
+    /// In its symbol's queue at the closing price.
+    AtClose,
 }
 
 /// Two lines of the cache, whole ones.

@@ -15,6 +15,7 @@ use crate::client_ids::{ClientIds, Noted};
 use crate::index::Index;
 use crate::listing::{Listing, MarketBook};
 use crate::lookup::Lookup;
+use crate::market_day::MarketDay;
 use crate::messages::Messages;
 use crate::orders::{Orders, StoredOrders};
 use crate::session::{Session, StoredSession};
@@ -24,7 +25,7 @@ use book::{Resting, StopBook};
 use rules::Enforcement;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use types::{Money, Phase, Price, SymbolDefinition};
+use types::{Money, OrderId, Phase, Price, Side, SymbolDefinition};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Version of the snapshot's form. A change to any type of the state needs a new one.
@@ -117,6 +118,53 @@ struct Since6 {
     fees: FeesCollected,
     /// Orders' rows, turnover, and fees frozen or owed.
     orders: Vec<(u32, Money, Money)>,
+    /// Symbols' rows, of those of which anything is remembered.
+    listings: Vec<(u32, ListingSince6)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ListingSince6 {
+    today: MarketDay,
+    held: Vec<(Side, Price, OrderId)>,
+    at_close: Vec<Resting>,
+}
+
+impl ListingSince6 {
+    fn of<B: MarketBook>(listing: &Listing<B>) -> Option<Self> {
+        let mut at_close = Vec::new();
+        if let Some(queue) = &listing.at_close {
+            queue.visit(&mut |order| at_close.push(*order));
+        }
+        let since = Self {
+            today: listing.today,
+            held: listing.held.iter().collect(),
+            at_close,
+        };
+        let is_any = since.today != MarketDay::default()
+            || !since.held.is_empty()
+            || !since.at_close.is_empty();
+        is_any.then_some(since)
+    }
+
+    fn restore<B: MarketBook>(self, row: u32, state: &mut Shard<B>) -> Option<()> {
+        let listing = state.listings.get_mut(row as usize)?;
+        listing.today = self.today;
+        if let Some(suspended) = self.today.suspended {
+            state.suspensions.insert((suspended.until, row));
+        }
+        for (side, price, order) in self.held {
+            listing.held.insert(side, price, order);
+            state.holding.insert(row);
+        }
+        if !self.at_close.is_empty() {
+            let mut queue = B::for_symbol(&listing.definition);
+            for resting in self.at_close {
+                queue.rest(resting);
+            }
+            listing.at_close = Some(Box::new(queue));
+        }
+        Some(())
+    }
 }
 
 impl Since6 {
@@ -125,6 +173,10 @@ impl Since6 {
             is_whole: state.facts.risk.is_whole,
             fees: state.facts.fees,
             orders: state.orders.stored_fees(),
+            listings: (0..)
+                .zip(&state.listings)
+                .filter_map(|(row, listing)| Some((row, ListingSince6::of(listing)?)))
+                .collect(),
         }
     }
 
@@ -137,7 +189,11 @@ impl Since6 {
             rules.enforcement = Enforcement::Whole;
         }
         state.facts.fees = self.fees;
-        state.orders.restore_fees(self.orders)
+        state.orders.restore_fees(self.orders)?;
+        for (row, since) in self.listings {
+            since.restore(row, state)?;
+        }
+        Some(())
     }
 }
 
@@ -246,6 +302,8 @@ impl Stored {
             session_of,
             messages,
             graces,
+            suspensions: BTreeSet::new(),
+            holding: BTreeSet::new(),
             fills: Vec::new(),
             auction_fills: Vec::new(),
             findings: Vec::new(),

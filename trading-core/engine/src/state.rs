@@ -131,6 +131,10 @@ pub struct Shard<B> {
     pub(crate) client_ids: ClientIds,
     /// Sessions that are disconnected and whose orders go, by when.
     pub(crate) graces: BTreeSet<(UnixMicros, u32)>,
+    /// Symbols' rows whose trading is suspended, by until when.
+    pub(crate) suspensions: BTreeSet<(UnixMicros, u32)>,
+    /// Symbols' rows that hold orders outside of a cage.
+    pub(crate) holding: BTreeSet<u32>,
     /// Reused between commands, empty between them.
     pub(crate) fills: Vec<Fill>,
     pub(crate) auction_fills: Vec<AuctionFill>,
@@ -182,6 +186,8 @@ impl<B: MarketBook> Shard<B> {
             orders: Orders::new(&limits),
             client_ids: ClientIds::with_room(limits.client_order_ids_max, limits.accounts_max),
             graces: BTreeSet::new(),
+            suspensions: BTreeSet::new(),
+            holding: BTreeSet::new(),
             fills: Vec::with_capacity(FILLS),
             auction_fills: Vec::new(),
             findings: Vec::new(),
@@ -241,6 +247,7 @@ impl<B: MarketBook> Shard<B> {
         self.facts.counters.commands += 1;
         self.end_expired_maintenance();
         self.end_expired_graces(events);
+        self.end_suspensions(events);
         match command {
             Command::Client(command) => self.client(command, events),
             Command::Logon(logon) => self.logon(logon, events),
@@ -248,9 +255,11 @@ impl<B: MarketBook> Shard<B> {
             Command::Tick => {}
             Command::Control(control) => {
                 let outcome = self.control(control, events);
+                self.enter_held(events);
                 events.push(Event::Control(outcome));
             }
         }
+        self.enter_held(events);
         self.accounts.assert_nothing_appeared();
         self.raise_alerts(command, events);
         let seq = self.facts.last_seq;

@@ -75,7 +75,7 @@ impl<B: MarketBook> Shard<B> {
             self_trade_prevention: order.self_trade_prevention,
         };
         let mut fills = std::mem::take(&mut self.fills);
-        let book = &mut self.listing_mut(symbol).book;
+        let book = self.listing_mut(symbol).book_now();
         let outcome = book.submit(incoming, &mut fills);
         self.settle(row, &fills, requester, events);
         let traded_at = last_price(&fills);
@@ -118,7 +118,11 @@ impl<B: MarketBook> Shard<B> {
         }
         if let Some(price) = last_price(fills) {
             let symbol = self.orders.at(taker).symbol;
-            self.listing_mut(symbol).last = Some(price);
+            let listing = self.listing_mut(symbol);
+            listing.last = Some(price);
+            if listing.today.is_unlimited {
+                self.watch_distance(symbol, price);
+            }
         }
     }
 
@@ -219,7 +223,8 @@ impl<B: MarketBook> Shard<B> {
         let cause = match outcome.ending {
             Ending::Filled => return self.orders.retire(row),
             Ending::Rested => {
-                self.now_stands(row, Stands::InBook);
+                let stands = self.stands_in(self.orders.at(row).symbol);
+                self.now_stands(row, stands);
                 if pass.is_restated {
                     self.tell_restated(row, requester, events);
                 }
@@ -304,6 +309,10 @@ impl<B: MarketBook> Shard<B> {
         let stood = match stands {
             Stands::InBook => listing.book.cancel(id).is_some(),
             Stands::Waiting => listing.stops.cancel(id).is_some(),
+            Stands::Held => self.let_go(row),
+            Stands::AtClose => {
+                (listing.at_close.as_mut()).is_some_and(|it| it.cancel(id).is_some())
+            }
             Stands::Nowhere => false,
         };
         assert!(stood, "an open order stands in its book or waits");
@@ -402,6 +411,14 @@ impl<B: MarketBook> Shard<B> {
             last,
         };
         self.report(row, None, report, events);
+        if self.listing(order.symbol).phase != Phase::Continuous {
+            // One that fired before it has brought trading to a halt.
+            return if order.becomes_market {
+                self.give_up(row, CancelCause::Unfilled, None, events);
+            } else {
+                self.rest(row);
+            };
+        }
         let remainder = if order.becomes_market {
             Remainder::IsCancelled
         } else {

@@ -1,7 +1,7 @@
 //! The tables that the checks look into: one record an account, one a symbol, by the engine's rows.
 
 use super::Switches;
-use rules::{Conduct, DayRules, Enforcement, RuleSet};
+use rules::{Conduct, DayRules, Enforcement, RuleSet, Trading};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use surveillance::TokenBucket;
@@ -170,6 +170,15 @@ impl Risk {
         } else {
             None
         }
+    }
+
+    /// How a symbol trades today, once rules are loaded of which all are acted on; looked for, so for
+    /// what is rare.
+    pub(crate) fn trading(&self, row: u32) -> Option<&Trading> {
+        let definition = &self.definitions[row as usize];
+        let rules = self.rules.as_ref().filter(|_| self.is_whole)?;
+        let market = rules.market(definition.board, definition.security)?;
+        market.trading_on(self.day?)
     }
 
     /// The parts that a check needs at the same time.
