@@ -60,8 +60,8 @@ fn orders_that_stay_and_stand_outside_of_the_new_limits_go() {
     };
     market.sell(2, MAIN, 100, TEN);
     market.buy(3, MAIN, 100, TEN);
-    market.order(1, stays(115_000));
-    market.order(1, stays(109_000));
+    assert_eq!(market.order(1, stays(109_000)).code(), 0);
+    assert_eq!(market.order(1, stays(115_000)).code(), 0);
     let events = market.settle_day(TODAY);
     assert_eq!(cancelled(&events), [CancelCause::OutsideLimits]);
     assert_eq!(market.state.counters().open_orders, 1);

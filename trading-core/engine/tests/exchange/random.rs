@@ -6,11 +6,23 @@ use types::{MarketStyle, OrderKind, Request, TimeInForce};
 
 #[derive(Clone, Debug)]
 enum Act {
-    Order { session: u64, new: NewOrder },
-    Cancel { session: u64, back: u64 },
-    Replace { session: u64, back: u64, price: i64 },
+    Order {
+        session: u64,
+        new: NewOrder,
+    },
+    Cancel {
+        session: u64,
+        back: u64,
+    },
+    Replace {
+        session: u64,
+        back: u64,
+        price: i64,
+    },
     Phase(Phase),
     Tell(usize, ReferencePrice, i64),
+    /// A symbol on its first day that trades at its issue price, and then far from it.
+    Jump(usize, i64),
     Wait(u64),
     SettleDay,
 }
@@ -82,6 +94,8 @@ fn act() -> impl Strategy<Value = Act> {
             .prop_map(|(session, back, price)| Act::Replace { session, back, price }),
         3 => phase.prop_map(Act::Phase),
         2 => (0_usize..4, reference, price()).prop_map(|(at, which, price)| Act::Tell(at, which, price)),
+        2 => (0_usize..4, prop::sample::select(vec![6 * YUAN, 7 * YUAN, 13 * YUAN, 17 * YUAN]))
+            .prop_map(|(at, price)| Act::Jump(at, price)),
         1 => (1_u64..12).prop_map(Act::Wait),
         1 => Just(Act::SettleDay),
     ]
@@ -116,6 +130,16 @@ fn act_on(market: &mut Market, act: Act, day: &mut u32) -> Vec<Event> {
         }
         Act::Phase(phase) => market.phase(phase),
         Act::Tell(at, which, price) => market.tell(SYMBOLS[at].0, which, price),
+        Act::Jump(at, far) => {
+            let symbol = SYMBOLS[at].0;
+            let mut events = market.tell(symbol, ReferencePrice::Issue, TEN);
+            for price in [TEN, far] {
+                events.extend(market.tell(symbol, ReferencePrice::Market, price));
+                events.extend(market.sell(2, symbol, 200, price).events);
+                events.extend(market.buy(3, symbol, 200, price).events);
+            }
+            events
+        }
         Act::Wait(minutes) => {
             market.now += minutes * MINUTE;
             market.apply(&Command::Tick)
