@@ -72,7 +72,6 @@ fn the_first_days_of_a_listing_have_no_limits() {
     for (symbol, days) in [(MAIN, 5), (STAR, 5), (CHI_NEXT, 5), (BEIJING, 1)] {
         let mut market = Market::new();
         market.tell(symbol, ReferencePrice::Issue, TEN);
-        let mut day = TODAY.0;
         for number in 1..=days {
             assert_eq!(
                 market.state.unlimited_today(symbol),
@@ -80,9 +79,8 @@ fn the_first_days_of_a_listing_have_no_limits() {
                 "{symbol} on its day {number}"
             );
             assert_eq!(market.limits(symbol), (100, 100 * TEN));
-            market.settle_day(TradingDay(day));
+            market.settle_day(TradingDay(TODAY.0 + number - 1));
             market.restart();
-            day += 1;
         }
         assert_eq!(market.state.unlimited_today(symbol), Some((false, None)));
         let (down, up) = market.limits(symbol);
