@@ -3,7 +3,7 @@
 use super::*;
 use types::TimeInForce;
 
-/// STAR closes at 10 yuan; the day's book keeps a bid at 10.10 that came in afterwards in a halt.
+/// STAR closes at 10 yuan; a bid and an offer are left in the day's book.
 fn closed() -> Market {
     let mut market = Market::new();
     market.sell(2, STAR, 200, TEN);

@@ -100,7 +100,7 @@ fn who_has_shares_and_no_cash_may_sell_them() {
     });
     let (session, account) = (SessionId(1), AccountId(1));
     market.apply(&Command::Logon(Logon::new(session, account, OutSeq(0))));
-    // Bonds of no rules here: a share at a fen each, 100 of them earn one yuan, the minimum is five.
+    // A share at a fen each: 100 of them earn one yuan, and the commission's minimum is five.
     market.tell(BEIJING, ReferencePrice::PreviousClose, 200);
     market.sell(2, BEIJING, 100, 100);
     market.buy(1, BEIJING, 100, 100);

@@ -101,7 +101,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Does one thing; yields what it caused, and how many days are settled then.
+/// Does one thing, and yields what it caused.
 fn act_on(market: &mut Market, act: Act, day: &mut u32) -> Vec<Event> {
     let name = |market: &Market, back: u64| {
         let number = market.names.saturating_sub(back);
