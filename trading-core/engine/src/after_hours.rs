@@ -11,25 +11,26 @@
 use crate::Shard;
 use crate::listing::MarketBook;
 use crate::orders::Stands;
-use crate::phase::Taking;
+use crate::phase::{Taking, rules_of};
 use rules::Allowance;
 use types::{CancelCause, Event, Phase, Price};
 
 impl<B: MarketBook> Shard<B> {
     /// What a symbol's phase does with orders, by the rules of its board.
+    #[inline]
     pub(crate) fn taking(&self, symbol: u32) -> Taking {
-        let listing = self.listing(symbol);
-        let phase = listing.acts_as();
-        let after_hours = || {
-            let day = self.facts.risk.enforced(symbol);
-            day.is_some_and(|day| day.allows(phase, Allowance::Orders))
-        };
-        match phase {
-            Phase::AfterHours if after_hours() => self
-                .closing_price(symbol)
-                .map_or(Taking::No, |close| Taking::AtClose { close }),
-            _ => crate::phase::rules_of(phase).taking,
+        match self.listing(symbol).acts_as() {
+            Phase::AfterHours => self.taking_after_hours(symbol),
+            phase => rules_of(phase).taking,
         }
+    }
+
+    #[inline(never)]
+    fn taking_after_hours(&self, symbol: u32) -> Taking {
+        let day = self.facts.risk.enforced(symbol);
+        let takes = day.is_some_and(|day| day.allows(Phase::AfterHours, Allowance::Orders));
+        let close = self.closing_price(symbol).filter(|_| takes);
+        close.map_or(Taking::No, |close| Taking::AtClose { close })
     }
 
     /// The day's last price, or without a trade today the close before.
@@ -58,6 +59,7 @@ impl<B: MarketBook> Shard<B> {
     }
 
     /// Where an order stands that rests now.
+    #[inline]
     pub(crate) fn stands_in(&self, symbol: u32) -> Stands {
         if self.listing(symbol).phase == Phase::AfterHours {
             Stands::AtClose

@@ -69,9 +69,14 @@ fn total(bill: &FeeBill) -> Money {
         .expect("fees are part of the cash, which is bounded")
 }
 
-/// What the bill of an order grows by when it trades for `more`; none when that exceeds all bounds.
-fn growth(fees: &Fees, side: Side, turnover: Money, more: Money) -> Option<Money> {
-    fees.for_fill(side, turnover, more)?.total()
+/// What the bill of a buy grows by when all its open shares trade at its price; more than anyone has
+/// when that exceeds all bounds.
+#[inline(never)]
+fn worst(fees: &Fees, turnover: Money, price: Price, open: Quantity) -> Money {
+    let more = price.times(open);
+    let bill = more.and_then(|more| fees.for_fill(Side::Buy, turnover, more));
+    bill.and_then(|bill| bill.total())
+        .unwrap_or(Money(i64::MAX))
 }
 
 impl<B: MarketBook> Shard<B> {
@@ -92,9 +97,7 @@ impl<B: MarketBook> Shard<B> {
         open: Quantity,
     ) -> Money {
         match (side, self.facts.risk.enforced(symbol)) {
-            (Side::Buy, Some(day)) => (price.times(open))
-                .and_then(|more| growth(&day.fees, side, turnover, more))
-                .unwrap_or(Money(i64::MAX)),
+            (Side::Buy, Some(day)) => worst(&day.fees, turnover, price, open),
             _ => Money(0),
         }
     }
@@ -112,6 +115,7 @@ impl<B: MarketBook> Shard<B> {
         }
     }
 
+    #[inline(never)]
     fn charge_by(&mut self, fees: &Fees, row: u32, price: Price, quantity: Quantity) -> Charge {
         let order = self.orders.at(row);
         let traded = Money(amount(price, quantity));

@@ -69,6 +69,7 @@ impl Held {
 
 impl<B: MarketBook> Shard<B> {
     /// Prices that the cage and the collar look at.
+    #[inline]
     pub(crate) fn quotes(&self, symbol: u32) -> Quotes {
         let listing = self.listing(symbol);
         Quotes {
@@ -80,6 +81,7 @@ impl<B: MarketBook> Shard<B> {
     }
 
     /// The cage that holds a symbol's orders now, where one does.
+    #[inline]
     fn holding_cage(&self, symbol: u32) -> Option<PriceCage> {
         let cage = self.facts.risk.enforced(symbol)?.cage?;
         let holds =
@@ -94,6 +96,7 @@ impl<B: MarketBook> Shard<B> {
         self.beyond(symbol, self.holding_cage(symbol)?, side, price)
     }
 
+    #[inline(never)]
     fn beyond(&self, symbol: u32, cage: PriceCage, side: Side, price: Price) -> Option<Price> {
         let tick = self.listing(symbol).definition.tick;
         let reference = self.quotes(symbol).reference(side)?;
@@ -126,6 +129,7 @@ impl<B: MarketBook> Shard<B> {
     }
 
     /// Lets held orders come in that are inside their cage now, or have none any more.
+    #[inline(never)]
     pub(crate) fn enter_held(&mut self, events: &mut Vec<Event>) {
         let mut after = 0;
         while let Some(symbol) = self.holding.range(after..).next().copied() {

@@ -117,6 +117,7 @@ impl<B: MarketBook> Listing<B> {
     }
 
     /// The phase as orders meet it: a suspended symbol gathers them as a call does.
+    #[inline]
     pub(crate) fn acts_as(&self) -> Phase {
         if self.today.suspended.is_some() {
             Phase::OpeningCall
@@ -126,6 +127,7 @@ impl<B: MarketBook> Listing<B> {
     }
 
     /// Where an order goes that comes now.
+    #[inline]
     pub(crate) fn book_now(&mut self) -> &mut B {
         if self.phase == Phase::AfterHours {
             let definition = &self.definition;

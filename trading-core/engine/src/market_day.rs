@@ -128,14 +128,15 @@ impl<B: MarketBook> Shard<B> {
 
     /// Market orders stop at the day's limit. Where there is none, they say themselves where they stop,
     /// on boards that ask for it always; others take none.
+    #[inline]
     pub(crate) fn check_unlimited(&self, symbol: u32, new: &NewOrder) -> Result<(), RejectReason> {
         let listing = self.listing(symbol);
-        let OrderKind::Market { style, protection } = new.kind else {
-            return Ok(());
-        };
         if !listing.today.is_unlimited {
             return Ok(());
         }
+        let OrderKind::Market { style, protection } = new.kind else {
+            return Ok(());
+        };
         let day = self.facts.risk.enforced(symbol);
         match (
             day.is_some_and(|day| day.market_orders_need_limit),
@@ -149,6 +150,7 @@ impl<B: MarketBook> Shard<B> {
 
     /// Looks at a price that was traded at on a day without limits, and suspends trading where it is as
     /// far from the opening price as the rules say. What the command that traded still does, it does.
+    #[inline(never)]
     pub(crate) fn watch_distance(&mut self, row: u32, price: Price) {
         let listing = self.listing(row);
         let today = listing.today;
@@ -183,6 +185,7 @@ impl<B: MarketBook> Shard<B> {
 
     /// Lets trading go on where a suspension is over, the earliest first: what has gathered trades at one
     /// price, as at the end of any call.
+    #[inline(never)]
     pub(crate) fn end_suspensions(&mut self, events: &mut Vec<Event>) {
         while let Some((until, row)) = self.suspensions.first().copied() {
             if until > self.facts.context.leader_time {

@@ -247,7 +247,9 @@ impl<B: MarketBook> Shard<B> {
         self.facts.counters.commands += 1;
         self.end_expired_maintenance();
         self.end_expired_graces(events);
-        self.end_suspensions(events);
+        if !self.suspensions.is_empty() {
+            self.end_suspensions(events);
+        }
         match command {
             Command::Client(command) => self.client(command, events),
             Command::Logon(logon) => self.logon(logon, events),
@@ -259,7 +261,9 @@ impl<B: MarketBook> Shard<B> {
                 events.push(Event::Control(outcome));
             }
         }
-        self.enter_held(events);
+        if !self.holding.is_empty() {
+            self.enter_held(events);
+        }
         self.accounts.assert_nothing_appeared();
         self.raise_alerts(command, events);
         let seq = self.facts.last_seq;
