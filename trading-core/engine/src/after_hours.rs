@@ -44,6 +44,15 @@ impl<B: MarketBook> Shard<B> {
         }
     }
 
+    /// Takes an order from the queue at the closing price; false when it was not there.
+    #[inline(never)]
+    pub(crate) fn leave_the_close(&mut self, row: u32) -> bool {
+        let order = self.orders.at(row);
+        let (id, symbol) = (order.id, order.symbol);
+        let queue = self.listing_mut(symbol).at_close.as_mut();
+        queue.is_some_and(|queue| queue.cancel(id).is_some())
+    }
+
     /// Ends what stands at the closing price when its phase does, first come first.
     pub(crate) fn end_after_hours(&mut self, symbol: u32, events: &mut Vec<Event>) {
         let Some(queue) = &self.listing(symbol).at_close else {

@@ -69,7 +69,7 @@ impl Held {
 
 impl<B: MarketBook> Shard<B> {
     /// Prices that the cage and the collar look at.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn quotes(&self, symbol: u32) -> Quotes {
         let listing = self.listing(symbol);
         Quotes {
@@ -109,6 +109,7 @@ impl<B: MarketBook> Shard<B> {
     }
 
     /// Keeps an accepted order aside.
+    #[inline(never)]
     pub(crate) fn hold(&mut self, row: u32) {
         let order = *self.orders.at(row);
         let listing = self.listing_mut(order.symbol);
@@ -118,6 +119,7 @@ impl<B: MarketBook> Shard<B> {
     }
 
     /// Takes an order from those that are held; false when it was not among them.
+    #[inline(never)]
     pub(crate) fn let_go(&mut self, row: u32) -> bool {
         let order = *self.orders.at(row);
         let held = &mut self.listing_mut(order.symbol).held;

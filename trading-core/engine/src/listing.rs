@@ -130,11 +130,16 @@ impl<B: MarketBook> Listing<B> {
     #[inline]
     pub(crate) fn book_now(&mut self) -> &mut B {
         if self.phase == Phase::AfterHours {
-            let definition = &self.definition;
-            (self.at_close).get_or_insert_with(|| Box::new(B::for_symbol(definition)))
+            self.queue_at_close()
         } else {
             &mut self.book
         }
+    }
+
+    #[inline(never)]
+    fn queue_at_close(&mut self) -> &mut B {
+        let definition = &self.definition;
+        (self.at_close).get_or_insert_with(|| Box::new(B::for_symbol(definition)))
     }
 
     /// The worst price inside the day's limits: what a market order goes up or down to.

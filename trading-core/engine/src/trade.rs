@@ -310,9 +310,7 @@ impl<B: MarketBook> Shard<B> {
             Stands::InBook => listing.book.cancel(id).is_some(),
             Stands::Waiting => listing.stops.cancel(id).is_some(),
             Stands::Held => self.let_go(row),
-            Stands::AtClose => {
-                (listing.at_close.as_mut()).is_some_and(|it| it.cancel(id).is_some())
-            }
+            Stands::AtClose => self.leave_the_close(row),
             Stands::Nowhere => false,
         };
         assert!(stood, "an open order stands in its book or waits");
