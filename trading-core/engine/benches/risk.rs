@@ -103,6 +103,7 @@ fn measure(accounts_count: usize, symbols_count: usize, day: DayRules, conduct: 
                 },
                 funds: Funds {
                     cash: Money(i64::MAX / 2),
+                    fee: Money(0),
                     sellable: Quantity(100_000),
                     held: Quantity(100_000),
                     open_amount: Money(0),

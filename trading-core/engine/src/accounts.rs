@@ -1,8 +1,9 @@
 //! What accounts own and what their open orders have frozen of it.
 //!
 //! ```text
-//!   buy  order: freezes price × open shares of cash       sell order: freezes its open shares
+//!   buy  order: freezes price × open shares, and fees     sell order: freezes its open shares
 //!   buy  fill:  releases limit × n, pays price × n        sell fill:  gives n shares, earns price × n
+//!   both fills: pay fees, see `fees.rs`
 //!   cancel:     releases what the open shares had frozen
 //!
 //!   account ──► open orders, oldest first (through the orders' rows)
@@ -13,6 +14,7 @@
 //! What a command moved between accounts adds up to nothing, or the process ends as well.
 
 use crate::Limits;
+use crate::fees::Charge;
 use crate::index::Index;
 use crate::lookup::{GOLDEN, Lookup, fill_in};
 use crate::orders::{NONE, Order};
@@ -68,7 +70,7 @@ pub(crate) struct Account {
     pub first_position: u32,
     /// Cash when the last day was settled, with what came and went since other than by trades.
     pub settled_cash: Money,
-    /// Paid and earned since then, by the trades.
+    /// Paid and earned since then, by the trades; fees are paid.
     pub paid: Money,
     pub earned: Money,
 }
@@ -242,12 +244,19 @@ impl Accounts {
         std::iter::successors(row(account.first_position), move |last| row(last.next))
     }
 
-    /// Sets aside what an order of `quantity` shares at `price` may need.
-    pub(crate) fn freeze(&mut self, order: &Order, price: Price, quantity: Quantity) {
+    /// Sets aside what an order of `quantity` shares at `price`, and `fee` beside it, may need.
+    pub(crate) fn freeze(
+        &mut self,
+        order: &mut Order,
+        price: Price,
+        quantity: Quantity,
+        fee: Money,
+    ) {
         match order.side {
             Side::Buy => {
+                order.fee = fee;
                 let account = &mut self.rows[order.account as usize];
-                account.cash_frozen.0 += amount(price, quantity);
+                account.cash_frozen.0 += amount(price, quantity) + fee.0;
                 assert!(account.cash_frozen <= account.cash);
             }
             Side::Sell => {
@@ -258,41 +267,71 @@ impl Accounts {
         }
     }
 
-    /// Gives back what `quantity` shares of an order at `price` had set aside.
-    pub(crate) fn release(&mut self, order: &Order, price: Price, quantity: Quantity) {
+    /// Gives back what the open shares of an order had set aside.
+    pub(crate) fn release(&mut self, order: &mut Order) {
+        let quantity = order.remaining();
         match order.side {
             Side::Buy => {
+                let fee = std::mem::take(&mut order.fee);
                 let account = &mut self.rows[order.account as usize];
-                account.cash_frozen.0 -= amount(price, quantity);
+                account.cash_frozen.0 -= amount(order.price, quantity) + fee.0;
                 assert!(account.cash_frozen.0 >= 0);
             }
             Side::Sell => self.positions[order.position as usize].frozen.0 -= quantity.0,
         }
     }
 
-    /// Books one side of a trade at `price`; the order's own price is what it had frozen a share at.
-    pub(crate) fn settle(&mut self, order: &Order, price: Price, quantity: Quantity) {
+    /// Books one side of a trade at `price`, and its fees; the order's own price is what it had frozen
+    /// a share at.
+    pub(crate) fn settle(
+        &mut self,
+        order: &mut Order,
+        price: Price,
+        quantity: Quantity,
+        charge: &Charge,
+    ) {
         let paid = amount(price, quantity);
         let account = &mut self.rows[order.account as usize];
         let position = &mut self.positions[order.position as usize];
         match order.side {
             Side::Buy => {
-                account.cash_frozen.0 -= amount(order.price, quantity);
-                account.cash.0 -= paid;
+                account.cash_frozen.0 -=
+                    amount(order.price, quantity) + order.fee.0 - charge.keep.0;
+                account.cash.0 -= paid + charge.paid.0;
                 position.held.0 += quantity.0;
-                self.moved.cash -= paid;
+                self.moved.cash -= paid + charge.paid.0;
                 self.moved.shares += quantity.0.cast_signed();
                 assert!(account.cash_frozen.0 >= 0 && account.cash >= account.cash_frozen);
             }
             Side::Sell => {
-                account.cash.0 += paid;
+                account.cash.0 += paid - charge.paid.0;
                 position.frozen.0 -= quantity.0;
                 position.held.0 -= quantity.0;
-                self.moved.cash += paid;
+                self.moved.cash += paid - charge.paid.0;
                 self.moved.shares -= quantity.0.cast_signed();
                 assert!(position.held >= position.frozen);
             }
         }
+        account.paid.0 += charge.paid.0;
+        order.turnover.0 += charge.turnover.0;
+        order.fee = charge.keep;
+    }
+
+    /// Notes fees that have come to those whom they are for.
+    pub(crate) fn fees_came(&mut self, total: Money) {
+        self.moved.cash += total.0;
+    }
+
+    /// Has a buy set aside another amount for its fees, as far as its account can; yields nothing for a
+    /// sell, which sets none aside.
+    pub(crate) fn refreeze_fee(&mut self, order: &mut Order, wanted: Money) {
+        if order.side == Side::Sell {
+            return;
+        }
+        let account = &mut self.rows[order.account as usize];
+        account.cash_frozen.0 -= order.fee.0;
+        order.fee = wanted.min(account.cash_free());
+        account.cash_frozen.0 += order.fee.0;
     }
 
     /// Ends the process when the trades of a command did not move cash and shares but made or lost
@@ -391,36 +430,40 @@ mod tests {
             filled: Quantity(0),
             display: None,
             entered: types::UnixMicros(0),
+            turnover: Money(0),
+            fee: Money(0),
         }
     }
 
     #[test]
     fn a_fill_below_the_limit_gives_the_difference_back() {
         let mut accounts = accounts();
-        let buy = order(Side::Buy, 10);
-        accounts.freeze(&buy, Price(10), Quantity(100));
+        let mut buy = order(Side::Buy, 10);
+        accounts.freeze(&mut buy, Price(10), Quantity(100), Money(0));
         assert_eq!(accounts.at(0).cash_free(), Money(0));
-        accounts.settle(&buy, Price(7), Quantity(60));
+        accounts.settle(&mut buy, Price(7), Quantity(60), &Charge::default());
+        buy.filled = Quantity(60);
         assert_eq!(accounts.at(0).cash, Money(580));
         assert_eq!(accounts.at(0).cash_frozen, Money(400));
         assert_eq!(accounts.position(0).free(), Quantity(60));
-        accounts.release(&buy, Price(10), Quantity(40));
+        accounts.release(&mut buy);
         assert_eq!(accounts.at(0).cash_free(), Money(580));
     }
 
     #[test]
     #[should_panic(expected = "assertion failed")]
     fn more_than_is_held_cannot_be_frozen() {
-        accounts().freeze(&order(Side::Sell, 10), Price(10), Quantity(1));
+        let mut sell = order(Side::Sell, 10);
+        accounts().freeze(&mut sell, Price(10), Quantity(1), Money(0));
     }
 
     #[test]
     #[should_panic(expected = "what buyers got is not what sellers gave")]
     fn a_trade_with_one_side_only_is_noticed() {
         let mut accounts = accounts();
-        let buy = order(Side::Buy, 10);
-        accounts.freeze(&buy, Price(10), Quantity(100));
-        accounts.settle(&buy, Price(10), Quantity(100));
+        let mut buy = order(Side::Buy, 10);
+        accounts.freeze(&mut buy, Price(10), Quantity(100), Money(0));
+        accounts.settle(&mut buy, Price(10), Quantity(100), &Charge::default());
         accounts.assert_nothing_appeared();
     }
 }

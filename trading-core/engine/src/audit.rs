@@ -5,7 +5,7 @@ use crate::accounts::amount;
 use crate::listing::{Listing, MarketBook};
 use crate::orders::{NONE, Order, Stands};
 use crate::phase::may_be_crossed;
-use book::BrokenInvariant;
+use book::{BrokenInvariant, Resting};
 use std::collections::BTreeMap;
 use types::{AccountId, Money, OrderId, Quantity, Side, SymbolId};
 
@@ -13,9 +13,9 @@ use types::{AccountId, Money, OrderId, Quantity, Side, SymbolId};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unbalanced {
     /// Cash came from nowhere or went there.
-    #[error("accounts hold {held} yuan together, {opened} came in")]
+    #[error("accounts and fees hold {held} yuan together, {opened} came in")]
     Cash {
-        /// What all accounts hold.
+        /// What all accounts hold, what is under way to other shards, and the fees.
         held: Money,
         /// What they were opened with.
         opened: Money,
@@ -94,7 +94,9 @@ impl<B: MarketBook> Shard<B> {
         let mut in_books = 0;
         for (row, listing) in (0..).zip(&self.listings) {
             self.check_book(row, listing)?;
-            in_books += (listing.book.len() + listing.stops.len()) as u64;
+            let at_close = listing.at_close.as_ref().map_or(0, |queue| queue.len());
+            let outside = listing.stops.len() + listing.held.len();
+            in_books += (listing.book.len() + at_close + outside) as u64;
         }
         let counted = self.facts.counters.open_orders;
         let in_table = self.orders.open();
@@ -121,6 +123,7 @@ impl<B: MarketBook> Shard<B> {
             *shares.entry(symbol).or_default() += u128::from(position.held.0);
         }
         cash.0 += self.facts.transfers.in_transit().0;
+        cash.0 += self.facts.fees.total().0;
         let opened = self.facts.totals.cash;
         if cash != opened {
             return Err(Unbalanced::Cash { held: cash, opened });
@@ -161,7 +164,10 @@ impl<B: MarketBook> Shard<B> {
                 return Err(Unbalanced::Order { order: order.id });
             }
             match order.side {
-                Side::Buy => cash_needed += i128::from(amount(order.price, order.remaining())),
+                Side::Buy => {
+                    let needed = amount(order.price, order.remaining()) + order.fee.0;
+                    cash_needed += i128::from(needed);
+                }
                 Side::Sell => {
                     *shares_needed.entry(order.position).or_default() +=
                         i128::from(order.remaining().0);
@@ -196,10 +202,10 @@ impl<B: MarketBook> Shard<B> {
         }
         checked.map_err(|broken| Unbalanced::Book { symbol, broken })?;
         let mut odd = None;
-        listing.book.visit(&mut |resting| {
+        let mut check_resting = |resting: &Resting, stands: Stands| {
             let agrees = |order: &Order| {
                 order.is_open()
-                    && order.stands == Stands::InBook
+                    && order.stands == stands
                     && order.symbol == row
                     && self.accounts.at(order.account).id == resting.account
                     && order.side == resting.side
@@ -210,7 +216,26 @@ impl<B: MarketBook> Shard<B> {
             if !order.is_some_and(|order| agrees(self.orders.at(order))) {
                 odd = Some(resting.order);
             }
-        });
+        };
+        (listing.book).visit(&mut |resting| check_resting(resting, Stands::InBook));
+        if let Some(queue) = &listing.at_close {
+            (queue
+                .check_invariants()
+                .and_then(|()| queue.check_uncrossed()))
+            .map_err(|broken| Unbalanced::Book { symbol, broken })?;
+            queue.visit(&mut |resting| check_resting(resting, Stands::AtClose));
+        }
+        for (side, price, id) in listing.held.iter() {
+            let agrees = |order: &Order| {
+                order.is_open()
+                    && order.stands == Stands::Held
+                    && (order.symbol, order.side, order.price) == (row, side, price)
+            };
+            let order = self.orders.row_of(id);
+            if !order.is_some_and(|order| agrees(self.orders.at(order))) {
+                odd = Some(id);
+            }
+        }
         listing.stops.visit(&mut |stop| {
             let agrees = |order: &Order| {
                 order.is_open() && order.stands == Stands::Waiting && order.symbol == row

@@ -20,7 +20,7 @@ use crate::risk::{self, Ask, Funds, Ticket};
 use crate::state::{Requester, bounded};
 use crate::trade::{Pass, Rest};
 use book::Remainder;
-use rules::{Quotes, Settlement};
+use rules::Settlement;
 use std::num::NonZeroU8;
 use types::{
     ClOrdId, MarketStyle, Money, NewOrder, OrderKind, Price, Quantity, RejectReason, Side,
@@ -39,6 +39,8 @@ pub(crate) enum Entry {
     Rests,
     /// It waits outside.
     Waits { trigger: Price },
+    /// It is kept aside until the cage has come to it.
+    IsHeld,
     /// It finds no price to stand at, and ends at once.
     FindsNoPrice,
 }
@@ -56,6 +58,8 @@ pub(crate) struct CheckedNew {
     pub price: Price,
     pub entry: Entry,
     pub becomes_market: bool,
+    /// Cash that a buy freezes for its fees.
+    pub fee: Money,
 }
 
 /// A replacement that may take effect.
@@ -67,6 +71,16 @@ pub(crate) struct CheckedReplace {
     pub id_room: Room,
     /// Shares open after it.
     pub remaining: Quantity,
+    /// Cash that a buy freezes for its fees.
+    pub fee: Money,
+}
+
+/// What an order that is replaced has had so far; nothing of one that is new.
+#[derive(Clone, Copy, Debug, Default)]
+struct Before {
+    /// Cash that it has frozen, fees included.
+    frozen: i64,
+    turnover: Money,
 }
 
 impl<B: MarketBook> Shard<B> {
@@ -87,7 +101,8 @@ impl<B: MarketBook> Shard<B> {
         self.check_quantity(symbol, new.side, new.quantity, sellable)?;
         check_terms(new)?;
         check_display(listing, new)?;
-        let (price, entry) = entry(listing, new)?;
+        self.check_unlimited(symbol, new)?;
+        let (price, mut entry) = entry(listing, self.taking(symbol), new)?;
         check_price(listing, price)?;
         if let Entry::Waits { trigger } = entry {
             check_trigger(listing, new.side, trigger)?;
@@ -100,8 +115,18 @@ impl<B: MarketBook> Shard<B> {
             market: market_style(new),
             has_protection: has_protection(new),
         };
-        let before = (Price(0), Quantity(0));
-        self.check_risk(requester, symbol, ask, before, (position, sellable))?;
+        let before = Before::default();
+        let fee = self.check_risk(requester, symbol, ask, before, (position, sellable))?;
+        if let Entry::Passes(pass) = entry
+            && ask.market.is_none()
+            && self.held_beyond(symbol, new.side, price).is_some()
+        {
+            // What may not wait finds nothing: from outside of the cage it cannot trade now.
+            entry = match pass.remainder {
+                Remainder::Rests => Entry::IsHeld,
+                Remainder::IsCancelled | Remainder::FillOrKill => Entry::FindsNoPrice,
+            };
+        }
         let owner = self.accounts.at(account);
         self.check_room(owner)?;
         bounded(
@@ -115,7 +140,7 @@ impl<B: MarketBook> Shard<B> {
         }
         let may_stand = match entry {
             Entry::Passes(pass) => pass.remainder == Remainder::Rests || pass.rest != Rest::Goes,
-            Entry::Rests | Entry::Waits { .. } => true,
+            Entry::Rests | Entry::Waits { .. } | Entry::IsHeld => true,
             Entry::FindsNoPrice => false,
         };
         if may_stand {
@@ -129,6 +154,7 @@ impl<B: MarketBook> Shard<B> {
             price,
             entry,
             becomes_market: matches!(new.kind, OrderKind::Stop { .. }),
+            fee,
         })
     }
 
@@ -160,15 +186,20 @@ impl<B: MarketBook> Shard<B> {
                 filled: order.filled,
             });
         }
-        if order.stands == Stands::Waiting {
+        if matches!(order.stands, Stands::Waiting | Stands::Held) {
             let term = Term::Replace;
             return Err(RejectReason::TermsContradict { term });
         }
-        if rules_of(listing.phase).taking == Taking::No {
+        if rules_of(listing.acts_as()).taking == Taking::No {
             return Err(refuses_order(listing));
         }
         check_may_cancel(listing)?;
         check_price(listing, price)?;
+        let side = order.side;
+        if let Some(bound) = self.held_beyond(order.symbol, side, price) {
+            // What rests stays inside: only a new order is kept aside.
+            return Err(RejectReason::PriceOutsideCage { side, price, bound });
+        }
         let remaining = Quantity(quantity.0 - order.filled.0);
         let ask = Ask {
             side: order.side,
@@ -178,13 +209,20 @@ impl<B: MarketBook> Shard<B> {
             market: None,
             has_protection: false,
         };
-        let before = (order.price, open_before);
-        self.check_risk(requester, order.symbol, ask, before, (position, sellable))?;
+        let before = Before {
+            frozen: match order.side {
+                Side::Buy => amount(order.price, open_before) + order.fee.0,
+                Side::Sell => 0,
+            },
+            turnover: order.turnover,
+        };
+        let fee = self.check_risk(requester, order.symbol, ask, before, (position, sellable))?;
         self.check_room(self.accounts.at(account))?;
         Ok(CheckedReplace {
             order: row,
             id_room,
             remaining,
+            fee,
         })
     }
 
@@ -295,37 +333,30 @@ impl<B: MarketBook> Shard<B> {
         Quantity(position.free().0.saturating_sub(waiting.0))
     }
 
-    /// Checks 1 to 14; `before` is the price and the open shares of the order that it replaces, which
-    /// are among the shares that may be sold.
+    /// Checks 1 to 14; the open shares of the order that it replaces are among those that may be sold.
+    /// Yields the cash that it is to freeze for fees.
     fn check_risk(
         &mut self,
         requester: Requester,
         symbol: u32,
         ask: Ask,
-        before: (Price, Quantity),
+        before: Before,
         (position, sellable): (Option<u32>, Quantity),
-    ) -> Result<(), RejectReason> {
+    ) -> Result<Money, RejectReason> {
         let account = requester.account;
         let owner = self.accounts.at(account);
         let listing = &self.listings[symbol as usize];
-        let cash_before = match ask.side {
-            Side::Buy => amount(before.0, before.1),
-            Side::Sell => 0,
-        };
+        let fee = self.fee_to_freeze(symbol, ask.side, before.turnover, ask.price, ask.open);
         let held = position.map_or(Quantity(0), |row| self.accounts.position(row).held);
         let funds = Funds {
-            cash: Money(owner.cash_free().0 + cash_before),
+            cash: Money(owner.cash_free().0 + before.frozen),
+            fee,
             sellable,
             held,
-            open_amount: Money(owner.cash_frozen.0 - cash_before),
+            open_amount: Money(owner.cash_frozen.0 - before.frozen),
             meets_owner: self.meets_owner(account, symbol, &ask),
         };
-        let quotes = Quotes {
-            best_bid: listing.book.best(Side::Buy),
-            best_ask: listing.book.best(Side::Sell),
-            last: listing.market.or(listing.last),
-            previous_close: listing.previous_close,
-        };
+        let quotes = self.quotes(symbol);
         let trader = self.sessions[requester.session as usize].trader;
         let (of_account, of_symbol, switches, conduct) = self.facts.risk.parts(account, symbol);
         risk::check(&mut Ticket {
@@ -334,7 +365,7 @@ impl<B: MarketBook> Shard<B> {
             trader,
             definition: &listing.definition,
             ask,
-            phase: listing.phase,
+            phase: listing.acts_as(),
             quotes,
             funds,
             terms: owner.terms,
@@ -342,12 +373,14 @@ impl<B: MarketBook> Shard<B> {
             of_symbol,
             switches,
             conduct,
-        })
+        })?;
+        Ok(fee)
     }
 
     /// Whether an order of another account of the same owner stands that this one would trade with.
     fn meets_owner(&self, account: u32, symbol: u32, ask: &Ask) -> bool {
         let linked = self.facts.risk.linked_to(account);
+        let where_they_meet = self.stands_in(symbol);
         linked
             .iter()
             .filter(|other| **other != account)
@@ -359,7 +392,7 @@ impl<B: MarketBook> Shard<B> {
                         Side::Buy => own.price <= ask.price,
                         Side::Sell => own.price >= ask.price,
                     };
-                    let stands = own.symbol == symbol && own.stands == Stands::InBook;
+                    let stands = own.symbol == symbol && own.stands == where_they_meet;
                     if stands && own.side != ask.side && crosses {
                         return true;
                     }
@@ -461,9 +494,9 @@ fn check_display<B: MarketBook>(listing: &Listing<B>, new: &NewOrder) -> Result<
 /// What an order does first in its symbol's phase, and the worst price it takes.
 fn entry<B: MarketBook>(
     listing: &Listing<B>,
+    taking: Taking,
     new: &NewOrder,
 ) -> Result<(Price, Entry), RejectReason> {
-    let taking = rules_of(listing.phase).taking;
     let limit = match new.time_in_force {
         TimeInForce::Day | TimeInForce::GoodTillCancel => Remainder::Rests,
         TimeInForce::ImmediateOrCancel => Remainder::IsCancelled,
@@ -471,6 +504,19 @@ fn entry<B: MarketBook>(
     };
     match (taking, new.kind) {
         (Taking::No, _) => Err(refuses_order(listing)),
+        (Taking::AtClose { close }, OrderKind::Limit { price })
+            if new.time_in_force == TimeInForce::Day && !new.post_only && new.display.is_none() =>
+        {
+            let pass = Pass {
+                is_restated: true,
+                ..Pass::limit(close, Remainder::Rests)
+            };
+            Ok(match within(new.side, Some(close), price) {
+                Some(_) => (close, Entry::Passes(pass)),
+                None => (price, Entry::FindsNoPrice),
+            })
+        }
+        (Taking::AtClose { .. }, _) => Err(refuses_order(listing)),
         (_, OrderKind::Stop { trigger }) => {
             Ok((listing.worst_price(new.side), Entry::Waits { trigger }))
         }
@@ -543,7 +589,7 @@ fn refuses_order<B: MarketBook>(listing: &Listing<B>) -> RejectReason {
 }
 
 pub(crate) fn check_may_cancel<B: MarketBook>(listing: &Listing<B>) -> Result<(), RejectReason> {
-    if rules_of(listing.phase).cancels {
+    if rules_of(listing.acts_as()).cancels {
         return Ok(());
     }
     Err(RejectReason::PhaseRefusesCancel {

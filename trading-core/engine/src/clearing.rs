@@ -3,7 +3,8 @@
 //! ```text
 //!   each trade ─► tally of its symbol, and of both its accounts: paid, earned, bought, sold
 //!   SettleDay  ─► 1 reconcile: settled + earned − paid = cash, settled + bought − sold = held,
-//!                 and what all bought is what all sold is what the symbols' tallies say
+//!                 and what all bought is what all sold is what the symbols' tallies say; what is
+//!                 paid beyond that is the day's fees
 //!                 2 day orders expire (`day.rs`)   3 balances become settled   4 a new day begins
 //! ```
 //!
@@ -154,6 +155,7 @@ impl<B: MarketBook> Shard<B> {
         self.facts.clearing.trading_day = Some(next);
         self.facts.risk.begin_day(next);
         self.facts.surveillance.begin_day();
+        self.begin_day_of_fees();
     }
 
     /// Whether every balance is what the trades make of the one before; the sum of the tallies.
@@ -194,7 +196,8 @@ impl<B: MarketBook> Shard<B> {
             sum.turnover.0 += tally.turnover.0;
         }
         let turnover = i128::from(sum.turnover.0);
-        if paid != turnover || earned != turnover {
+        let fees = i128::from(self.facts.fees.today_total().0);
+        if paid != turnover + fees || earned != turnover {
             return Err(AccountId(0));
         }
         Ok(sum)
@@ -212,6 +215,7 @@ impl<B: MarketBook> Shard<B> {
             None => today.map_err(|_| unreadable)?.day,
         };
         self.facts.risk.load(rules, day);
+        self.refreeze_fees();
         Ok(ControlOutcome::Done)
     }
 

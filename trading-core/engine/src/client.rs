@@ -11,7 +11,7 @@ use book::{Ending, Outcome, Replacement, Stop};
 use surveillance::{AccountSlot, Act};
 use types::mutants::{self, Mutant};
 use types::{
-    CancelCause, ClOrdId, ClientCommand, Event, NewOrder, OrderState, Price, Quantity,
+    CancelCause, ClOrdId, ClientCommand, Event, Money, NewOrder, OrderState, Price, Quantity,
     RejectReason, Report, Request, SymbolId,
 };
 
@@ -146,6 +146,7 @@ impl<B: MarketBook> Shard<B> {
                 });
                 self.now_stands(row, Stands::Waiting);
             }
+            Entry::IsHeld => self.hold(row),
             Entry::FindsNoPrice => {
                 self.give_up(row, CancelCause::Unfilled, Some(requester), events);
             }
@@ -187,9 +188,11 @@ impl<B: MarketBook> Shard<B> {
             filled: Quantity(0),
             display: new.display,
             entered: self.facts.context.leader_time,
+            turnover: Money(0),
+            fee: Money(0),
         });
-        let order = self.orders.at(row);
-        self.accounts.freeze(order, checked.price, new.quantity);
+        let order = self.orders.at_mut(row);
+        (self.accounts).freeze(order, checked.price, new.quantity, checked.fee);
         row
     }
 
@@ -222,10 +225,9 @@ impl<B: MarketBook> Shard<B> {
         self.client_ids
             .note(checked.id_room, account, replacement, before.id);
         self.accounts.at_mut(account).ids_today += 1;
-        self.accounts
-            .release(&before, before.price, before.remaining());
-        self.accounts.freeze(&before, price, checked.remaining);
         let order = self.orders.at_mut(row);
+        self.accounts.release(order);
+        (self.accounts).freeze(order, price, checked.remaining, checked.fee);
         order.cl_ord_id = replacement;
         order.price = price;
         order.quantity = quantity;
@@ -267,7 +269,7 @@ impl<B: MarketBook> Shard<B> {
         fills: &mut Vec<book::Fill>,
     ) -> Option<Replacement> {
         let listing = self.listing_mut(before.symbol);
-        let gathers = rules_of(listing.phase).taking == Taking::Gathers;
+        let gathers = rules_of(listing.acts_as()).taking == Taking::Gathers;
         let book = &mut listing.book;
         let id = before.id;
         if !gathers && before.post_only && book.would_trade(before.side, price) {

@@ -37,7 +37,7 @@ impl<B: MarketBook> Shard<B> {
                 symbol,
                 reference,
                 price,
-            } => self.set_reference_price(*symbol, *reference, *price),
+            } => self.set_reference_price(*symbol, *reference, *price, events),
             Control::SetAccountTerms { account, terms } => self.set_terms(*account, *terms),
             Control::SettleDay { trading_day } => self.settle_day(*trading_day, events),
             Control::Group(change) => Ok(self.change_group(change)),
@@ -87,6 +87,7 @@ impl<B: MarketBook> Shard<B> {
         if let Some(row) = self.listing_row(symbol) {
             let listing = self.listing_mut(row);
             listing.definition = definition;
+            listing.today.is_unlimited = false;
             listing.book.symbol_changed(&definition);
             self.facts.risk.redefine(row, &definition);
             self.apply_new_limits(row, events);
@@ -103,7 +104,7 @@ impl<B: MarketBook> Shard<B> {
         Ok(ControlOutcome::Done)
     }
 
-    fn are_sound(&self, rules: &SymbolDefinition) -> bool {
+    pub(crate) fn are_sound(&self, rules: &SymbolDefinition) -> bool {
         let on_tick = |price: Price| price.0 % rules.tick.0 == 0;
         let largest = Quantity(self.facts.limits.quantity_max);
         rules.tick.0 > 0
@@ -211,13 +212,22 @@ impl<B: MarketBook> Shard<B> {
         symbol: SymbolId,
         reference: ReferencePrice,
         price: Price,
+        events: &mut Vec<Event>,
     ) -> Result<ControlOutcome, RejectReason> {
         let row = self.known_listing(symbol)?;
         let listing = self.listing_mut(row);
         match reference {
+            ReferencePrice::Market => {
+                listing.market = Some(price);
+                return Ok(ControlOutcome::Done);
+            }
             ReferencePrice::PreviousClose => listing.previous_close = Some(price),
-            ReferencePrice::Market => listing.market = Some(price),
+            ReferencePrice::Issue => {
+                listing.previous_close = Some(price);
+                listing.today.listed_days = 1;
+            }
         }
+        self.reckon_limits_anew(row, events);
         Ok(ControlOutcome::Done)
     }
 

@@ -53,6 +53,7 @@ impl<B: MarketBook> Shard<B> {
             tally,
             expired,
         });
+        self.begin_market_day(events);
         Ok(ControlOutcome::Done)
     }
 

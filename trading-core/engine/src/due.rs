@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   clock ──► Shard::due ──► SetPhase   the calendar's phase is another than the market's
-//!             (the leader)   Tick       a grace has run out, and no traffic carries the time
+//!             (the leader)   Tick       a grace or a suspension has run out, and no traffic carries
+//!                                       the time
 //!                               │
 //!                               └──► log ──► every replica applies the same
 //! ```
@@ -45,7 +46,10 @@ impl<B: MarketBook> Shard<B> {
                 Err(outside) => due.outside_calendar = Some(outside),
             }
         }
-        if let Some((until, _)) = self.graces.first() {
+        for (until, _) in [self.graces.first(), self.suspensions.first()]
+            .into_iter()
+            .flatten()
+        {
             // A command of any kind carries the time.
             if *until <= now && due.commands.is_empty() {
                 due.commands.push(Command::Tick);

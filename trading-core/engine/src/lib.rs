@@ -29,11 +29,13 @@
 //! - Nothing allocates on the way of a limit or market order, a cancel or a replacement once tables
 //!   and buffers have grown; see [`Shard::apply`].
 //!
-//! # Not here yet
-//! Fees are data and are not charged; no trading at a fixed price after hours; orders outside a cage
-//! that holds them are treated as inside it.
+//! # Rules
+//! What the exchanges' rules ask for comes as data in a command (`rules` crate) and holds from it on.
+//! Rules of format 1 only check orders; those of format 2 are acted on as a whole: fees, the day's
+//! limits, suspension, cages that hold, trading after hours. A log replays as it was decided.
 
 mod accounts;
+mod after_hours;
 mod ahead;
 mod audit;
 mod check;
@@ -45,12 +47,15 @@ mod counters;
 mod day;
 mod disconnect;
 mod due;
+mod fees;
 mod group;
+mod held;
 mod history_hash;
 mod index;
 mod limits;
 mod listing;
 mod lookup;
+mod market_day;
 mod messages;
 mod operations;
 mod orders;
@@ -69,6 +74,7 @@ pub use audit::Unbalanced;
 pub use clearing::{DayTally, SettledDay};
 pub use counters::Counters;
 pub use due::Due;
+pub use fees::FeesCollected;
 pub use group::{Group, Protection, ProtectionLevel};
 pub use history_hash::HistoryHash;
 pub use limits::Limits;

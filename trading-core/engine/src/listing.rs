@@ -1,7 +1,10 @@
 //! A listed symbol: its rules, its phase, its book, and what its market did last.
 
+use crate::held::Held;
+use crate::market_day::MarketDay;
 use crate::prefetch::prefetch;
 use book::{AuctionRule, Band, Book, FastBook, NaiveBook, StopBook, TieBreak};
+use rules::TieRule;
 use std::fmt::Debug;
 use types::{Exchange, OrderId, Phase, Price, Side, SymbolDefinition};
 
@@ -90,6 +93,10 @@ pub(crate) struct Listing<B> {
     pub market: Option<Price>,
     /// No limits of the new day have come since a day was settled.
     pub awaits_limits: bool,
+    pub today: MarketDay,
+    pub held: Held,
+    /// Orders at the closing price, while its phase lasts.
+    pub at_close: Option<Box<B>>,
 }
 
 impl<B: MarketBook> Listing<B> {
@@ -103,7 +110,36 @@ impl<B: MarketBook> Listing<B> {
             previous_close: None,
             market: None,
             awaits_limits: false,
+            today: MarketDay::default(),
+            held: Held::default(),
+            at_close: None,
         }
+    }
+
+    /// The phase as orders meet it: a suspended symbol gathers them as a call does.
+    #[inline]
+    pub(crate) fn acts_as(&self) -> Phase {
+        if self.today.suspended.is_some() {
+            Phase::OpeningCall
+        } else {
+            self.phase
+        }
+    }
+
+    /// Where an order goes that comes now.
+    #[inline]
+    pub(crate) fn book_now(&mut self) -> &mut B {
+        if self.phase == Phase::AfterHours {
+            self.queue_at_close()
+        } else {
+            &mut self.book
+        }
+    }
+
+    #[inline(never)]
+    fn queue_at_close(&mut self) -> &mut B {
+        let definition = &self.definition;
+        (self.at_close).get_or_insert_with(|| Box::new(B::for_symbol(definition)))
     }
 
     /// The worst price inside the day's limits: what a market order goes up or down to.
@@ -114,11 +150,16 @@ impl<B: MarketBook> Listing<B> {
         }
     }
 
-    /// How a call auction that ends in this phase finds its price.
-    pub(crate) fn auction_rule(&self, ending: Phase) -> AuctionRule {
-        let tie = match self.definition.board.exchange() {
-            Exchange::Shanghai | Exchange::Beijing => TieBreak::Middle,
-            Exchange::Shenzhen => {
+    /// How a call auction that ends in this phase finds its price: by the rules, or without any by
+    /// the custom of the exchange.
+    pub(crate) fn auction_rule(&self, ending: Phase, tie: Option<TieRule>) -> AuctionRule {
+        let custom = match self.definition.board.exchange() {
+            Exchange::Shanghai | Exchange::Beijing => TieRule::Middle,
+            Exchange::Shenzhen => TieRule::Nearest,
+        };
+        let tie = match tie.unwrap_or(custom) {
+            TieRule::Middle => TieBreak::Middle,
+            TieRule::Nearest => {
                 let known = match ending {
                     Phase::ClosingCall => self.last.or(self.previous_close),
                     _ => self.previous_close.or(self.last),

@@ -14,7 +14,7 @@ use crate::prefetch::prefetch_row;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use types::{
-    ClOrdId, OrderId, OrderState, OrderView, Price, Quantity, SelfTradePrevention, Side,
+    ClOrdId, Money, OrderId, OrderState, OrderView, Price, Quantity, SelfTradePrevention, Side,
     TimeInForce, UnixMicros,
 };
 
@@ -34,6 +34,10 @@ pub(crate) enum Stands {
     InBook,
     /// Outside, until its trigger is reached.
     Waiting,
+    /// Outside, until the cage has come to it.
+    Held,
+    /// In its symbol's queue at the closing price.
+    AtClose,
 }
 
 /// Two lines of the cache, whole ones.
@@ -69,6 +73,12 @@ pub(crate) struct Order {
     pub display: Option<Quantity>,
     /// When it was accepted.
     pub entered: UnixMicros,
+    /// What it has traded for on this day; kept for the bill of its fees.
+    #[serde(skip)]
+    pub turnover: Money,
+    /// Of a buy, what it has frozen for fees; of a sell, the fees that it has not earned yet.
+    #[serde(skip)]
+    pub fee: Money,
 }
 
 impl Order {
@@ -95,6 +105,8 @@ impl Order {
             filled: Quantity(0),
             display: None,
             entered: UnixMicros(0),
+            turnover: Money(0),
+            fee: Money(0),
         }
     }
 
@@ -268,6 +280,23 @@ impl Orders {
             closed: self.closed.iter().copied().collect(),
             last: self.last,
         }
+    }
+
+    /// What orders owe and have frozen for fees, by row, of those that do.
+    pub(crate) fn stored_fees(&self) -> Vec<(u32, Money, Money)> {
+        let rows = (0..).zip(&self.rows);
+        rows.filter(|(_, order)| order.turnover.0 != 0 || order.fee.0 != 0)
+            .map(|(row, order)| (row, order.turnover, order.fee))
+            .collect()
+    }
+
+    /// Puts back what [`Orders::stored_fees`] gave; `None` when there is no such row.
+    pub(crate) fn restore_fees(&mut self, stored: Vec<(u32, Money, Money)>) -> Option<()> {
+        for (row, turnover, fee) in stored {
+            let order = self.rows.get_mut(row as usize)?;
+            (order.turnover, order.fee) = (turnover, fee);
+        }
+        Some(())
     }
 
     /// The table that was stored; `None` when it is none that [`Orders::stored`] wrote.

@@ -6,6 +6,9 @@
 //!   Continuous   all               at once      yes
 //!   others       none              no           yes, but PreContinuous
 //! ```
+//! By the rules of some boards `AfterHours` takes orders at the closing price (`after_hours.rs`), and
+//! while trading is suspended a symbol gathers orders as in a call (`market_day.rs`).
+//!
 //! Where a phase in which the book may be crossed (a call, a halt) gives way to one in which it may
 //! not, the auction ends: all that can, trades at one price.
 
@@ -13,7 +16,7 @@ use crate::Shard;
 use crate::listing::MarketBook;
 use book::AuctionFill;
 use types::{
-    Board, CancelCause, ControlOutcome, Event, OrderState, Phase, PhaseScope, RejectReason,
+    Board, CancelCause, ControlOutcome, Event, OrderState, Phase, PhaseScope, Price, RejectReason,
 };
 
 /// What a phase does with an order that comes.
@@ -25,6 +28,8 @@ pub(crate) enum Taking {
     Gathers,
     /// It trades at once.
     Matches,
+    /// It trades at once or stands, at the closing price alone.
+    AtClose { close: Price },
 }
 
 /// What a phase allows.
@@ -71,6 +76,7 @@ impl<B: MarketBook> Shard<B> {
         if let PhaseScope::Symbol(symbol) = scope {
             let row = self.listing_row(symbol);
             let row = row.ok_or(RejectReason::UnknownSymbol { symbol })?;
+            self.forget_suspension(row);
             self.pass_into(row, phase, events);
             return Ok(ControlOutcome::Done);
         }
@@ -85,19 +91,32 @@ impl<B: MarketBook> Shard<B> {
             self.facts.phases[board as usize] = phase;
         }
         for row in 0..self.listings.len() as u32 {
-            let listing = self.listing(row);
-            if takes_part(listing.definition.board) && listing.phase != Phase::Halted {
-                self.pass_into(row, phase, events);
+            let listing = self.listing_mut(row);
+            if !takes_part(listing.definition.board) {
+                continue;
+            }
+            // No suspension outlasts the beginning of the closing call.
+            match &mut listing.today.suspended {
+                Some(suspended) if phase != Phase::ClosingCall => suspended.into = phase,
+                Some(_) => {
+                    self.forget_suspension(row);
+                    self.pass_into(row, phase, events);
+                }
+                None if listing.phase != Phase::Halted => self.pass_into(row, phase, events),
+                None => {}
             }
         }
         Ok(ControlOutcome::Done)
     }
 
-    fn pass_into(&mut self, symbol: u32, phase: Phase, events: &mut Vec<Event>) {
+    pub(crate) fn pass_into(&mut self, symbol: u32, phase: Phase, events: &mut Vec<Event>) {
         let before = self.listing(symbol).phase;
         self.listing_mut(symbol).phase = phase;
         if may_be_crossed(before) && !may_be_crossed(phase) {
             self.end_auction(symbol, before, events);
+        }
+        if !matches!(phase, Phase::AfterHours | Phase::Halted) {
+            self.end_after_hours(symbol, events);
         }
         if phase == Phase::Continuous {
             self.fire_stops(symbol, events);
@@ -106,11 +125,15 @@ impl<B: MarketBook> Shard<B> {
 
     fn end_auction(&mut self, symbol: u32, ending: Phase, events: &mut Vec<Event>) {
         let mut fills = std::mem::take(&mut self.auction_fills);
+        let tie = self.facts.risk.enforced(symbol).map(|day| day.auction_tie);
         let listing = self.listing_mut(symbol);
-        let rule = listing.auction_rule(ending);
+        let rule = listing.auction_rule(ending, tie);
         let found = listing.book.uncross(rule, &mut fills);
         if let Some(found) = found {
             listing.last = Some(found.price);
+            if listing.today.is_unlimited {
+                self.watch_distance(symbol, found.price);
+            }
         }
         for fill in &fills {
             match *fill {

@@ -1,10 +1,10 @@
 //! A state as bytes, and back.
 //!
 //! ```text
-//!   ┌──────────┬────────────────┬────────────────┬──────────────────────┬─────────────────────┐
-//!   │ "TCSTATE"│ SNAPSHOT_FORMAT│ body length    │ body: Stored, postcard│ XXH3-128 of all     │
-//!   │ 7 bytes  │ u16 LE         │ u64 LE         │                      │ before, 16 bytes BE │
-//!   └──────────┴────────────────┴────────────────┴──────────────────────┴─────────────────────┘
+//!   ┌──────────┬────────────────┬────────────────┬────────────────────────┬─────────────────────┐
+//!   │ "TCSTATE"│ SNAPSHOT_FORMAT│ body length    │ body: Stored and Since6│ XXH3-128 of all     │
+//!   │ 7 bytes  │ u16 LE         │ u64 LE         │ in postcard form       │ before, 16 bytes BE │
+//!   └──────────┴────────────────┴────────────────┴────────────────────────┴─────────────────────┘
 //! ```
 //!
 //! Equal states have equal snapshots, so replicas may compare them byte by byte. Tables are kept row
@@ -15,19 +15,24 @@ use crate::client_ids::{ClientIds, Noted};
 use crate::index::Index;
 use crate::listing::{Listing, MarketBook};
 use crate::lookup::Lookup;
+use crate::market_day::MarketDay;
 use crate::messages::Messages;
 use crate::orders::{Orders, StoredOrders};
 use crate::session::{Session, StoredSession};
 use crate::state::{Facts, session_hash};
-use crate::{Shard, Unbalanced};
+use crate::{FeesCollected, Shard, Unbalanced};
 use book::{Resting, StopBook};
+use rules::Enforcement;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use types::{Phase, Price, SymbolDefinition};
+use types::{Money, OrderId, Phase, Price, Side, SymbolDefinition};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Version of the snapshot's form. A change to any type of the state needs a new one.
-pub const SNAPSHOT_FORMAT: u16 = 6;
+pub const SNAPSHOT_FORMAT: u16 = 7;
+
+/// The oldest format that is still read. What came since stands behind its body: see [`Since6`].
+const OLDEST_FORMAT: u16 = 6;
 
 const MAGIC: &[u8; 7] = b"TCSTATE";
 const HEAD_BYTES: usize = MAGIC.len() + 2 + 8;
@@ -47,8 +52,8 @@ pub enum SnapshotError {
     },
     /// Another version wrote it.
     #[error(
-        "failed to read a snapshot: its format is {found}, this version reads {SNAPSHOT_FORMAT}: \
-         run the version that wrote it, or take a snapshot from a peer of this version"
+        "failed to read a snapshot: its format is {found}, this version reads {OLDEST_FORMAT} to \
+         {SNAPSHOT_FORMAT}: run the version that wrote it, or take a snapshot from a peer of this version"
     )]
     UnknownFormat {
         /// The format that stands there.
@@ -103,6 +108,93 @@ struct Stored {
     orders: StoredOrders,
     day: u16,
     client_ids: Vec<Noted>,
+}
+
+/// What states have had since format 6, whose body ends before it: a state of then has nothing of it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Since6 {
+    /// All of the rules are acted on.
+    is_whole: bool,
+    fees: FeesCollected,
+    /// Orders' rows, turnover, and fees frozen or owed.
+    orders: Vec<(u32, Money, Money)>,
+    /// Symbols' rows, of those of which anything is remembered.
+    listings: Vec<(u32, ListingSince6)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ListingSince6 {
+    today: MarketDay,
+    held: Vec<(Side, Price, OrderId)>,
+    at_close: Vec<Resting>,
+}
+
+impl ListingSince6 {
+    fn of<B: MarketBook>(listing: &Listing<B>) -> Option<Self> {
+        let mut at_close = Vec::new();
+        if let Some(queue) = &listing.at_close {
+            queue.visit(&mut |order| at_close.push(*order));
+        }
+        let since = Self {
+            today: listing.today,
+            held: listing.held.iter().collect(),
+            at_close,
+        };
+        let is_any = since.today != MarketDay::default()
+            || !since.held.is_empty()
+            || !since.at_close.is_empty();
+        is_any.then_some(since)
+    }
+
+    fn restore<B: MarketBook>(self, row: u32, state: &mut Shard<B>) -> Option<()> {
+        let listing = state.listings.get_mut(row as usize)?;
+        listing.today = self.today;
+        if let Some(suspended) = self.today.suspended {
+            state.suspensions.insert((suspended.until, row));
+        }
+        for (side, price, order) in self.held {
+            listing.held.insert(side, price, order);
+            state.holding.insert(row);
+        }
+        if !self.at_close.is_empty() {
+            let mut queue = B::for_symbol(&listing.definition);
+            for resting in self.at_close {
+                queue.rest(resting);
+            }
+            listing.at_close = Some(Box::new(queue));
+        }
+        Some(())
+    }
+}
+
+impl Since6 {
+    fn of<B: MarketBook>(state: &Shard<B>) -> Self {
+        Self {
+            is_whole: state.facts.risk.is_whole,
+            fees: state.facts.fees,
+            orders: state.orders.stored_fees(),
+            listings: (0..)
+                .zip(&state.listings)
+                .filter_map(|(row, listing)| Some((row, ListingSince6::of(listing)?)))
+                .collect(),
+        }
+    }
+
+    /// Puts it into a state that is restored otherwise; `None` when it does not fit there.
+    fn restore<B: MarketBook>(self, state: &mut Shard<B>) -> Option<()> {
+        state.facts.risk.is_whole = self.is_whole;
+        if let Some(rules) = &mut state.facts.risk.rules
+            && self.is_whole
+        {
+            rules.enforcement = Enforcement::Whole;
+        }
+        state.facts.fees = self.fees;
+        state.orders.restore_fees(self.orders)?;
+        for (row, since) in self.listings {
+            since.restore(row, state)?;
+        }
+        Some(())
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -210,6 +302,8 @@ impl Stored {
             session_of,
             messages,
             graces,
+            suspensions: BTreeSet::new(),
+            holding: BTreeSet::new(),
             fills: Vec::new(),
             auction_fills: Vec::new(),
             findings: Vec::new(),
@@ -227,11 +321,11 @@ impl<B: MarketBook> Shard<B> {
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&SNAPSHOT_FORMAT.to_le_bytes());
         bytes.extend_from_slice(&[0; 8]);
-        let mut bytes = postcard::to_extend(&Stored::of(self), bytes).map_err(|error| {
-            SnapshotError::Unwritable {
+        let body = (Stored::of(self), Since6::of(self));
+        let mut bytes =
+            postcard::to_extend(&body, bytes).map_err(|error| SnapshotError::Unwritable {
                 detail: error.to_string(),
-            }
-        })?;
+            })?;
         let body_length = (bytes.len() - HEAD_BYTES) as u64;
         bytes[HEAD_BYTES - 8..HEAD_BYTES].copy_from_slice(&body_length.to_le_bytes());
         let hash = xxh3_128(&bytes);
@@ -249,7 +343,7 @@ impl<B: MarketBook> Shard<B> {
         let rest = bytes.strip_prefix(MAGIC).ok_or(no_snapshot.clone())?;
         let (format, rest) = rest.split_first_chunk().ok_or(no_snapshot.clone())?;
         let format = u16::from_le_bytes(*format);
-        if format != SNAPSHOT_FORMAT {
+        if !(OLDEST_FORMAT..=SNAPSHOT_FORMAT).contains(&format) {
             return Err(SnapshotError::UnknownFormat { found: format });
         }
         let (body_length, rest) = rest.split_first_chunk().ok_or(no_snapshot)?;
@@ -269,10 +363,15 @@ impl<B: MarketBook> Shard<B> {
             return Err(SnapshotError::Damaged { expected, found });
         }
         let malformed = |detail| SnapshotError::Malformed { detail };
-        let stored: Stored =
-            postcard::from_bytes(body).map_err(|error| malformed(error.to_string()))?;
-        let state: Self = (stored.restore())
-            .ok_or_else(|| malformed("its tables contradict each other".to_owned()))?;
+        let unread = |error: postcard::Error| malformed(error.to_string());
+        let (stored, rest) = postcard::take_from_bytes::<Stored>(body).map_err(unread)?;
+        let since: Since6 = match format {
+            OLDEST_FORMAT => Since6::default(),
+            _ => postcard::from_bytes(rest).map_err(unread)?,
+        };
+        let contradicts = || malformed("its tables contradict each other".to_owned());
+        let mut state: Self = stored.restore().ok_or_else(contradicts)?;
+        since.restore(&mut state).ok_or_else(contradicts)?;
         state.check_conservation()?;
         Ok(state)
     }

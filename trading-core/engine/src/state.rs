@@ -3,6 +3,7 @@
 use crate::accounts::Accounts;
 use crate::clearing::Clearing;
 use crate::client_ids::ClientIds;
+use crate::fees::FeesCollected;
 use crate::group::Group;
 use crate::history_hash::HistoryHash;
 use crate::index::Index;
@@ -111,6 +112,9 @@ pub(crate) struct Facts {
     pub clearing: Clearing,
     pub transfers: Transfers,
     pub surveillance: Surveillance,
+    /// Kept apart, see `snapshot.rs`.
+    #[serde(skip)]
+    pub fees: FeesCollected,
 }
 
 /// The replicated state of one shard, over books of a kind. See [`crate::State`].
@@ -127,6 +131,10 @@ pub struct Shard<B> {
     pub(crate) client_ids: ClientIds,
     /// Sessions that are disconnected and whose orders go, by when.
     pub(crate) graces: BTreeSet<(UnixMicros, u32)>,
+    /// Symbols' rows whose trading is suspended, by until when.
+    pub(crate) suspensions: BTreeSet<(UnixMicros, u32)>,
+    /// Symbols' rows that hold orders outside of a cage.
+    pub(crate) holding: BTreeSet<u32>,
     /// Reused between commands, empty between them.
     pub(crate) fills: Vec<Fill>,
     pub(crate) auction_fills: Vec<AuctionFill>,
@@ -167,6 +175,7 @@ impl<B: MarketBook> Shard<B> {
                 clearing: Clearing::default(),
                 transfers: Transfers::default(),
                 surveillance: Surveillance::default(),
+                fees: FeesCollected::default(),
             },
             listings: Vec::new(),
             listing_of: Lookup::with_room(limits.symbols_max as usize),
@@ -177,6 +186,8 @@ impl<B: MarketBook> Shard<B> {
             orders: Orders::new(&limits),
             client_ids: ClientIds::with_room(limits.client_order_ids_max, limits.accounts_max),
             graces: BTreeSet::new(),
+            suspensions: BTreeSet::new(),
+            holding: BTreeSet::new(),
             fills: Vec::with_capacity(FILLS),
             auction_fills: Vec::new(),
             findings: Vec::new(),
@@ -236,6 +247,9 @@ impl<B: MarketBook> Shard<B> {
         self.facts.counters.commands += 1;
         self.end_expired_maintenance();
         self.end_expired_graces(events);
+        if !self.suspensions.is_empty() {
+            self.end_suspensions(events);
+        }
         match command {
             Command::Client(command) => self.client(command, events),
             Command::Logon(logon) => self.logon(logon, events),
@@ -243,8 +257,12 @@ impl<B: MarketBook> Shard<B> {
             Command::Tick => {}
             Command::Control(control) => {
                 let outcome = self.control(control, events);
+                self.enter_held(events);
                 events.push(Event::Control(outcome));
             }
+        }
+        if !self.holding.is_empty() {
+            self.enter_held(events);
         }
         self.accounts.assert_nothing_appeared();
         self.raise_alerts(command, events);

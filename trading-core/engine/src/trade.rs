@@ -75,7 +75,7 @@ impl<B: MarketBook> Shard<B> {
             self_trade_prevention: order.self_trade_prevention,
         };
         let mut fills = std::mem::take(&mut self.fills);
-        let book = &mut self.listing_mut(symbol).book;
+        let book = self.listing_mut(symbol).book_now();
         let outcome = book.submit(incoming, &mut fills);
         self.settle(row, &fills, requester, events);
         let traded_at = last_price(&fills);
@@ -118,7 +118,11 @@ impl<B: MarketBook> Shard<B> {
         }
         if let Some(price) = last_price(fills) {
             let symbol = self.orders.at(taker).symbol;
-            self.listing_mut(symbol).last = Some(price);
+            let listing = self.listing_mut(symbol);
+            listing.last = Some(price);
+            if listing.today.is_unlimited {
+                self.watch_distance(symbol, price);
+            }
         }
     }
 
@@ -187,6 +191,7 @@ impl<B: MarketBook> Shard<B> {
         price: Price,
         quantity: Quantity,
     ) -> Report {
+        let charge = self.charge(row, price, quantity);
         let order = self.orders.at_mut(row);
         order.filled.0 += quantity.0;
         assert!(order.filled <= order.quantity);
@@ -194,7 +199,7 @@ impl<B: MarketBook> Shard<B> {
         if remaining.0 == 0 {
             order.state = OrderState::Filled;
         }
-        self.accounts.settle(order, price, quantity);
+        self.accounts.settle(order, price, quantity, &charge);
         Report::Filled {
             cl_ord_id: order.cl_ord_id,
             order_id: order.id,
@@ -218,7 +223,8 @@ impl<B: MarketBook> Shard<B> {
         let cause = match outcome.ending {
             Ending::Filled => return self.orders.retire(row),
             Ending::Rested => {
-                self.now_stands(row, Stands::InBook);
+                let stands = self.stands_in(self.orders.at(row).symbol);
+                self.now_stands(row, stands);
                 if pass.is_restated {
                     self.tell_restated(row, requester, events);
                 }
@@ -239,11 +245,13 @@ impl<B: MarketBook> Shard<B> {
 
     /// Lets what is left of a market order stand as a limit order.
     fn stand_at(&mut self, row: u32, price: Price) {
-        let order = *self.orders.at(row);
+        let order = self.orders.at(row);
         let open = order.remaining();
-        self.accounts.release(&order, order.price, open);
-        self.accounts.freeze(&order, price, open);
-        self.orders.at_mut(row).price = price;
+        let fee = self.fee_to_freeze(order.symbol, order.side, order.turnover, price, open);
+        let order = self.orders.at_mut(row);
+        self.accounts.release(order);
+        self.accounts.freeze(order, price, open, fee);
+        order.price = price;
         self.rest(row);
     }
 
@@ -301,6 +309,8 @@ impl<B: MarketBook> Shard<B> {
         let stood = match stands {
             Stands::InBook => listing.book.cancel(id).is_some(),
             Stands::Waiting => listing.stops.cancel(id).is_some(),
+            Stands::Held => self.let_go(row),
+            Stands::AtClose => self.leave_the_close(row),
             Stands::Nowhere => false,
         };
         assert!(stood, "an open order stands in its book or waits");
@@ -323,7 +333,7 @@ impl<B: MarketBook> Shard<B> {
         }
         let order = self.orders.at_mut(row);
         let open = order.remaining();
-        self.accounts.release(order, order.price, open);
+        self.accounts.release(order);
         order.state = OrderState::Cancelled;
         Report::Cancelled {
             cl_ord_id: order.cl_ord_id,
@@ -399,6 +409,14 @@ impl<B: MarketBook> Shard<B> {
             last,
         };
         self.report(row, None, report, events);
+        if self.listing(order.symbol).phase != Phase::Continuous {
+            // One that fired before it has brought trading to a halt.
+            return if order.becomes_market {
+                self.give_up(row, CancelCause::Unfilled, None, events);
+            } else {
+                self.rest(row);
+            };
+        }
         let remainder = if order.becomes_market {
             Remainder::IsCancelled
         } else {

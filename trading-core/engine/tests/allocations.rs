@@ -5,22 +5,43 @@ mod flow;
 
 use engine::{EntryContext, Limits, State};
 use flow::{Flow, Size};
-use types::{Command, Epoch, Event, LogIndex, UnixMicros};
+use std::path::PathBuf;
+use types::{Command, Control, Epoch, Event, LogIndex, Money, UnixMicros};
 
+/// Applies them a fifth of a second apart, so that no account is stopped for its rate.
 fn apply_all(state: &mut State, commands: &[Command], events: &mut Vec<Event>) {
-    let context = EntryContext {
-        epoch: Epoch(1),
-        index: LogIndex(1),
-        leader_time: UnixMicros(1_700_000_000_000_000),
-    };
     for command in commands {
         events.clear();
+        let before = state.last_entry().leader_time.0.max(1_795_572_000_000_000);
+        let context = EntryContext {
+            epoch: Epoch(1),
+            index: LogIndex(1),
+            leader_time: UnixMicros(before + 200_000),
+        };
         state.apply(context, command, events);
     }
 }
 
+fn shipped_rules() -> Command {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../rules/data");
+    let files = ["beijing", "calendar", "conduct", "shanghai", "shenzhen"]
+        .map(|name| folder.join(name).with_extension("yaml"));
+    let rules = rules_file::read(&files).expect("the shipped rules are sound");
+    let document = rules::encode(&rules).expect("they can be written");
+    Command::Control(Control::LoadRules { document })
+}
+
 #[test]
 fn requests_allocate_nothing_once_the_tables_are_warm() {
+    requests_allocate_nothing(None);
+}
+
+#[test]
+fn requests_that_are_charged_fees_allocate_nothing_either() {
+    requests_allocate_nothing(Some(shipped_rules()));
+}
+
+fn requests_allocate_nothing(rules: Option<Command>) {
     let size = Size {
         accounts: 50,
         symbols: 4,
@@ -34,6 +55,7 @@ fn requests_allocate_nothing_once_the_tables_are_warm() {
     let mut state = State::with_limits(limits);
     let mut events = Vec::with_capacity(4_096);
     apply_all(&mut state, &flow.opening(), &mut events);
+    apply_all(&mut state, rules.as_slice(), &mut events);
     // Everything goes and comes back, again and again: what the tables hold and what they have free
     // has been as much as it will be.
     for _ in 0..4 {
@@ -52,4 +74,6 @@ fn requests_allocate_nothing_once_the_tables_are_warm() {
         state.counters().trades > trades + 1_000,
         "the market was busy"
     );
+    let collected = state.fees_collected().today.total();
+    assert_eq!(collected > Some(Money(0)), rules.is_some());
 }

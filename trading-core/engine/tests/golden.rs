@@ -1,7 +1,13 @@
-//! A log and a snapshot that this version wrote, and the hash that they led to. Later versions read
-//! both and must come to the same: what was decided once stays decided.
+//! Logs and snapshots that a version wrote, and the hashes that they led to. Later versions read both
+//! and must come to the same: what was decided once stays decided.
 //!
-//! `tests/golden/write.sh` writes new ones, for a new log or snapshot format only.
+//! | folder | rules | log, snapshot |
+//! | --- | --- | --- |
+//! | `plain` | none | formats 3 and 6 |
+//! | `checked` | format 1: orders are checked by them | formats 3 and 6 |
+//! | `whole` | format 2: fees, limits and the rest as well | formats 3 and 7 |
+//!
+//! Old ones stay as they are. `tests/golden/write.sh FOLDER` writes one anew.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,26 +18,75 @@
 #[path = "../benches/flow/mod.rs"]
 mod flow;
 
-use engine::{EntryContext, Limits, State};
+use engine::{EntryContext, FeesCollected, Limits, State};
 use flow::{Flow, Size};
+use rules::Enforcement;
 use std::path::PathBuf;
 use types::{
-    Batch, Command, Control, Epoch, LogIndex, Phase, PhaseScope, TradingDay, UnixMicros,
+    Batch, Command, Control, Epoch, LogIndex, Money, Phase, PhaseScope, TradingDay, UnixMicros,
     decode_batch, encode_batch,
 };
 
-/// Set to write the files anew instead of reading them.
+/// Set to the folder whose files are to be written anew instead of read.
 const WRITE: &str = "WRITE_GOLDEN";
 const BATCH: usize = 50;
 
-fn file(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests/golden", name]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    Plain,
+    Checked,
+    Whole,
+}
+
+impl Set {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Checked => "checked",
+            Self::Whole => "whole",
+        }
+    }
+
+    fn file(self, name: &str) -> PathBuf {
+        [
+            env!("CARGO_MANIFEST_DIR"),
+            "tests/golden",
+            self.folder(),
+            name,
+        ]
         .iter()
         .collect()
+    }
+
+    /// When a batch came: with rules, a tenth of a second apart on the morning of 2026-11-25.
+    fn time(self, index: u64) -> UnixMicros {
+        UnixMicros(match self {
+            Self::Plain => 1_700_000_000_000_000 + index,
+            Self::Checked | Self::Whole => 1_795_572_000_000_000 + index * 100_000,
+        })
+    }
+
+    fn rules(self) -> Option<Command> {
+        let enforcement = match self {
+            Self::Plain => return None,
+            Self::Checked => Enforcement::Checks,
+            Self::Whole => Enforcement::Whole,
+        };
+        // The rules as they were when the logs were written: those that are shipped may change.
+        let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/golden/rules"]
+            .iter()
+            .collect();
+        let files = ["beijing", "calendar", "conduct", "shanghai", "shenzhen"]
+            .map(|name| folder.join(name).with_extension("yaml"));
+        let mut rules = rules_file::read(&files).unwrap();
+        rules.enforcement = enforcement;
+        let document = rules::encode(&rules).unwrap();
+        Some(Command::Control(Control::LoadRules { document }))
+    }
 }
 
 /// Two days of a small market: an opening call, continuous trading, a closing call, and its end.
-fn batches() -> Vec<Vec<u8>> {
+fn batches(set: Set) -> Vec<Vec<u8>> {
     let size = Size {
         accounts: 20,
         symbols: 3,
@@ -45,6 +100,7 @@ fn batches() -> Vec<Vec<u8>> {
         })
     };
     let mut commands = flow.opening();
+    commands.extend(set.rules());
     for day in [20_261_125, 20_261_126] {
         for (next, count) in [
             (Phase::OpeningCall, 200),
@@ -63,7 +119,7 @@ fn batches() -> Vec<Vec<u8>> {
     in_batches
         .map(|(index, commands)| {
             let batch = Batch {
-                leader_time: UnixMicros(1_700_000_000_000_000 + index),
+                leader_time: set.time(index),
                 commands: commands.to_vec(),
             };
             encode_batch(&batch).unwrap()
@@ -98,32 +154,31 @@ fn entries(log: &[u8]) -> Vec<Vec<u8>> {
     entries
 }
 
-fn write() {
+fn write(set: Set) {
     let (mut log, mut state) = (Vec::new(), State::with_limits(Limits::small()));
-    let batches = batches();
+    let batches = batches(set);
     for (index, entry) in (1_u64..).zip(&batches) {
         log.extend((entry.len() as u32).to_le_bytes());
         log.extend(entry);
         apply(&mut state, index, entry);
         if index == batches.len() as u64 / 2 {
-            std::fs::write(file("snapshot"), state.snapshot().unwrap()).unwrap();
+            std::fs::write(set.file("snapshot"), state.snapshot().unwrap()).unwrap();
         }
     }
-    std::fs::write(file("log"), log).unwrap();
-    std::fs::write(file("hash"), format!("{}\n", state.history_hash())).unwrap();
+    std::fs::write(set.file("log"), log).unwrap();
+    std::fs::write(set.file("hash"), format!("{}\n", state.history_hash())).unwrap();
 }
 
-#[test]
-fn an_old_log_and_an_old_snapshot_lead_to_the_hash_of_then() {
-    if std::env::var_os(WRITE).is_some() {
-        write();
+fn leads_to_the_hash_of_then(set: Set) -> State {
+    if std::env::var(WRITE).is_ok_and(|folder| folder == set.folder()) {
+        write(set);
     }
-    let entries = entries(&std::fs::read(file("log")).unwrap());
-    let hash = std::fs::read_to_string(file("hash")).unwrap();
+    let entries = entries(&std::fs::read(set.file("log")).unwrap());
+    let hash = std::fs::read_to_string(set.file("hash")).unwrap();
     let half = entries.len() / 2;
 
     let mut replayed = State::with_limits(Limits::small());
-    let mut restored = State::restore(&std::fs::read(file("snapshot")).unwrap()).unwrap();
+    let mut restored = State::restore(&std::fs::read(set.file("snapshot")).unwrap()).unwrap();
     for (index, entry) in (1_u64..).zip(&entries) {
         apply(&mut replayed, index, entry);
         if index == half as u64 {
@@ -136,15 +191,28 @@ fn an_old_log_and_an_old_snapshot_lead_to_the_hash_of_then() {
     assert!(replayed.counters().trades > 100);
     assert_eq!(replayed.history_hash().to_string(), hash.trim());
     assert_eq!(restored.history_hash().to_string(), hash.trim());
-}
-
-/// What is read above is what the flow of this version still writes: the files are no leftovers of
-/// another flow.
-#[test]
-fn the_log_on_file_is_the_one_that_the_flow_writes() {
-    let on_file = entries(&std::fs::read(file("log")).unwrap());
+    // What is read above is what the flow of this version still writes: the files are no leftovers of
+    // another flow.
     assert!(
-        on_file == batches(),
+        entries == batches(set),
         "write it anew with tests/golden/write.sh"
     );
+    replayed
+}
+
+#[test]
+fn an_old_log_and_an_old_snapshot_lead_to_the_hash_of_then() {
+    leads_to_the_hash_of_then(Set::Plain);
+}
+
+#[test]
+fn rules_of_the_first_format_are_obeyed_as_they_were() {
+    let state = leads_to_the_hash_of_then(Set::Checked);
+    assert_eq!(state.fees_collected(), FeesCollected::default());
+}
+
+#[test]
+fn rules_of_the_second_format_charge_fees() {
+    let state = leads_to_the_hash_of_then(Set::Whole);
+    assert!(state.fees_collected().ever.stamp_duty > Money(0));
 }

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use types::{
     AccountId, AccountLimits, AccountTerms, Alert, AlertKind, Board, Boards, ClOrdId,
     ClientCommand, Command, Control, ControlOutcome, Epoch, Event, KillMode, KillScope, LogIndex,
-    Logon, MarketStyle, Money, NewOrder, OrderKind, OutSeq, OwnerId, Price, Quantity,
-    ReferencePrice, Report, Request, Security, SelfTradePrevention, SessionId, Side,
+    Logon, MarketStyle, Money, NewOrder, OrderKind, OutSeq, OwnerId, Phase, PhaseScope, Price,
+    Quantity, ReferencePrice, Report, Request, Security, SelfTradePrevention, SessionId, Side,
     SymbolDefinition, SymbolId, TimeInForce, TraderId, TradingDay, UnixMicros,
 };
 
@@ -557,6 +557,74 @@ fn an_alert_comes_with_the_command_that_completes_it() {
         (alert.account, alert.session),
         (AccountId(1), Some(SessionId(1)))
     );
+}
+
+/// An alert is an event of the command that completes it: it is there as soon as that command is, however
+/// busy the market; nothing looks at the log later.
+#[test]
+fn frequent_cancels_are_told_with_the_cancel_that_makes_them_so() {
+    let mut market = Market::with_rules();
+    let mut raised = Vec::new();
+    let mut cancels = 0;
+    for number in 0..600_u64 {
+        let name = format!("o-{number}");
+        market.now += 10_000;
+        let price = TEN - 100 * (number % 20) as i64;
+        assert_eq!(market.code(1, buy(&name, 100, price)), 0, "{name}");
+        // One in sixteen stays, so that the account is not stopped for its ratio of cancels.
+        if !number.is_multiple_of(16) {
+            cancels += 1;
+            let found = alerts(&market.ask(1, cancel(&name)));
+            raised.extend(found.into_iter().map(|alert| (cancels, alert.kind)));
+        }
+    }
+    assert!(
+        raised.contains(&(500, AlertKind::FrequentCancels)),
+        "{raised:?}"
+    );
+    let ratio = raised
+        .iter()
+        .find(|(_, kind)| *kind == AlertKind::CancelRatio);
+    assert!(
+        ratio.is_some_and(|(cancels, _)| *cancels < 100),
+        "{raised:?}"
+    );
+}
+
+#[test]
+fn a_position_that_grows_too_large_is_told_with_its_trade() {
+    let mut market = Market::with_rules();
+    market.ask(2, sell("offer-2", 2_000, TEN));
+    market.ask(3, sell("offer-3", 600, TEN));
+    // 2,050 shares of a float of 100,000, and 2,400 more: just below 4.5 %, then above.
+    assert_eq!(alerts(&market.ask(1, buy("below", 2_400, TEN))), []);
+    let raised = alerts(&market.ask(1, buy("above", 200, TEN)));
+    let found: Vec<_> = raised.iter().map(|it| (it.kind, it.account)).collect();
+    assert_eq!(found, [(AlertKind::Concentration, AccountId(1))]);
+}
+
+#[test]
+fn accounts_of_one_owner_that_trade_in_an_auction_are_told() {
+    let mut market = Market::with_rules();
+    let phase = |phase| Control::SetPhase {
+        scope: PhaseScope::All,
+        phase,
+    };
+    market.done(phase(Phase::OpeningCall));
+    assert_eq!(market.code(1, sell("offer", 100, TEN)), 0);
+    assert_eq!(market.code(2, buy("bid", 100, TEN)), 0);
+    for account in [1, 2] {
+        market.done(Control::SetAccountTerms {
+            account: AccountId(account),
+            terms: AccountTerms {
+                owner: OwnerId(5),
+                ..AccountTerms::default()
+            },
+        });
+    }
+    let raised = alerts(&market.control(phase(Phase::Continuous)));
+    let kinds: Vec<_> = raised.iter().map(|alert| alert.kind).collect();
+    assert_eq!(kinds, [AlertKind::LinkedAccounts]);
 }
 
 #[test]

@@ -379,8 +379,11 @@ mod tests {
             KillMode::CancelAndReject,
             KillMode::CloseOnly,
         ]);
-        let reference =
-            prop::sample::select(vec![ReferencePrice::PreviousClose, ReferencePrice::Market]);
+        let reference = prop::sample::select(vec![
+            ReferencePrice::PreviousClose,
+            ReferencePrice::Market,
+            ReferencePrice::Issue,
+        ]);
         prop_oneof![
             (scope, phase).prop_map(|(scope, phase)| Control::SetPhase { scope, phase }),
             (kill, mode).prop_map(|(scope, mode)| Control::KillSwitch { scope, mode }),

@@ -114,10 +114,11 @@ pub(crate) fn set_phase(scope: PhaseScope, to: Phase) -> admin::SetPhase {
 
 pub(crate) fn read_reference(value: i32) -> Result<ReferencePrice, BadField> {
     let reference = admin::ReferencePrice::try_from(value)
-        .map_err(|_| unknown("set_reference_price.reference", value, "0 or 1"))?;
+        .map_err(|_| unknown("set_reference_price.reference", value, "0 to 2"))?;
     Ok(match reference {
         admin::ReferencePrice::PreviousClose => ReferencePrice::PreviousClose,
         admin::ReferencePrice::Market => ReferencePrice::Market,
+        admin::ReferencePrice::Issue => ReferencePrice::Issue,
     })
 }
 
@@ -125,6 +126,7 @@ pub(crate) fn reference(reference: ReferencePrice) -> i32 {
     match reference {
         ReferencePrice::PreviousClose => admin::ReferencePrice::PreviousClose,
         ReferencePrice::Market => admin::ReferencePrice::Market,
+        ReferencePrice::Issue => admin::ReferencePrice::Issue,
     }
     .into()
 }

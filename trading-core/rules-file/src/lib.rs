@@ -9,7 +9,7 @@
 //! The engine takes rules in their compact form (`rules::encode`), so neither this crate nor the
 //! YAML library is in its tree. The format is described in `trading-core/rules/README.md`.
 
-use rules::{Calendar, Conduct, Market, RuleError, RuleSet, check_conduct};
+use rules::{Calendar, Conduct, Enforcement, Market, RuleError, RuleSet, check_conduct};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -117,6 +117,7 @@ pub fn join(files: &[(PathBuf, String)]) -> Result<RuleSet, RuleFileError> {
         calendar: only("calendar", calendars)?,
         markets,
         conduct: only("conduct", conducts)?,
+        enforcement: Enforcement::Whole,
     };
     rules.check()?;
     Ok(rules)

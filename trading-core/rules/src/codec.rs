@@ -2,15 +2,21 @@
 //!
 //! ```text
 //!   ┌──────────────┬─────────────────────────┐
-//!   │ RULES_FORMAT │ RuleSet in postcard form│
+//!   │ format       │ RuleSet in postcard form│
 //!   │ 1 byte       │ to the end              │
 //!   └──────────────┴─────────────────────────┘
 //! ```
+//! The format says how much of the rules the engine acts on ([`Enforcement`]), so that a log decides
+//! as it did when it was written: formats 1 and 2 have the same form.
 
-use crate::{RuleError, RuleSet};
+use crate::{Enforcement, RuleError, RuleSet};
 
-/// Version of the serialised form. A change to any type of the rules needs a new one.
-pub const RULES_FORMAT: u8 = 1;
+/// The newest format: what rules from files are written in. A change to any type of the rules, and one
+/// to what the engine does by them, needs a new one.
+pub const RULES_FORMAT: u8 = 2;
+
+/// The first format, whose rules are still read and obeyed as far as they were then.
+const FIRST_FORMAT: u8 = 1;
 
 /// Most bytes that a set of rules may have: far more than any needs, far less than would hurt.
 pub const RULES_BYTES_MAX: usize = 256 * 1024;
@@ -29,8 +35,8 @@ pub enum RuleCodecError {
     },
     /// Another version wrote them.
     #[error(
-        "failed to read rules: format {found} is not known, this version reads {RULES_FORMAT}: \
-         write them with the tool of this version"
+        "failed to read rules: format {found} is not known, this version reads {FIRST_FORMAT} to \
+         {RULES_FORMAT}: write them with the tool of this version"
     )]
     UnknownFormat {
         /// The format byte that stands there.
@@ -61,11 +67,14 @@ pub enum RuleCodecError {
 /// [`RuleCodecError::Unsound`] when they are not; [`RuleCodecError::TooLong`] when they are too many.
 pub fn encode(rules: &RuleSet) -> Result<Vec<u8>, RuleCodecError> {
     rules.check()?;
-    let bytes = postcard::to_extend(rules, vec![RULES_FORMAT]).map_err(|error| {
-        RuleCodecError::Unwritable {
+    let format = match rules.enforcement {
+        Enforcement::Checks => FIRST_FORMAT,
+        Enforcement::Whole => RULES_FORMAT,
+    };
+    let bytes =
+        postcard::to_extend(rules, vec![format]).map_err(|error| RuleCodecError::Unwritable {
             detail: error.to_string(),
-        }
-    })?;
+        })?;
     let length = bytes.len();
     if length > RULES_BYTES_MAX {
         return Err(RuleCodecError::TooLong { length });
@@ -83,12 +92,15 @@ pub fn decode(bytes: &[u8]) -> Result<RuleSet, RuleCodecError> {
         return Err(RuleCodecError::TooLong { length });
     }
     let (format, body) = bytes.split_first().ok_or(RuleCodecError::Empty)?;
-    if *format != RULES_FORMAT {
-        return Err(RuleCodecError::UnknownFormat { found: *format });
-    }
+    let enforcement = match *format {
+        FIRST_FORMAT => Enforcement::Checks,
+        RULES_FORMAT => Enforcement::Whole,
+        found => return Err(RuleCodecError::UnknownFormat { found }),
+    };
     let malformed = |detail: String| RuleCodecError::Malformed { length, detail };
-    let (rules, rest) =
+    let (mut rules, rest) =
         postcard::take_from_bytes::<RuleSet>(body).map_err(|error| malformed(error.to_string()))?;
+    rules.enforcement = enforcement;
     if !rest.is_empty() {
         return Err(malformed(format!("{} bytes are left", rest.len())));
     }

@@ -30,9 +30,10 @@ impl Ratio {
         // Prices and fees fit into 64 bits, whose division takes a fraction of the time of 128.
         let one = u64::from(Self::ONE);
         let (whole, step) = (amount.cast_unsigned(), unit.cast_unsigned());
-        if whole < 1 << 30 && step < 1 << 30 {
-            let (exact, step) = (whole * u64::from(self.0), step * one);
+        let exact = whole.checked_mul(u64::from(self.0));
+        if let (Some(exact), true) = (exact.filter(|it| *it < 1 << 62), step < 1 << 30) {
             // Both are below 2^62, so twice the one and the other are below 2^64.
+            let step = step * one;
             let rounded = (2 * exact + step) / (2 * step);
             return Some((rounded * unit.cast_unsigned()).cast_signed());
         }

@@ -92,6 +92,18 @@ impl Fees {
 }
 
 impl FeeBill {
+    /// Both bills as one; `None` when an item exceeds [`Money`]'s range.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Option<Self> {
+        Some(Self {
+            stamp_duty: self.stamp_duty.checked_add(other.stamp_duty)?,
+            transfer: self.transfer.checked_add(other.transfer)?,
+            handling: self.handling.checked_add(other.handling)?,
+            regulatory: self.regulatory.checked_add(other.regulatory)?,
+            commission: self.commission.checked_add(other.commission)?,
+        })
+    }
+
     /// All items together; `None` when they exceed [`Money`]'s range.
     #[must_use]
     pub fn total(&self) -> Option<Money> {

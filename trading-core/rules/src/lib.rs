@@ -45,5 +45,5 @@ pub use fees::{FeeBill, Fees};
 pub use lot::{LotRule, OffLot, SizeMax};
 pub use phase::{Allowance, Change, NowHolds, PhaseRule, Schedule, Suspension, TieRule, Window};
 pub use price_limit::{Band, FirstDays, PriceLimits};
-pub use rule_set::{Market, RuleSet, Settlement, Trading};
+pub use rule_set::{Enforcement, Market, RuleSet, Settlement, Trading};
 pub use time_of_day::TimeOfDay;

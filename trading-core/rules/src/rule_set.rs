@@ -20,6 +20,21 @@ pub struct RuleSet {
     pub markets: Vec<Market>,
     /// Levels of conduct, ascending by day.
     pub conduct: Vec<Conduct>,
+    /// What is done by them. Not part of the form: the format that they are written in says it.
+    #[serde(skip)]
+    pub enforcement: Enforcement,
+}
+
+/// How much of a set of rules the engine acts on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Enforcement {
+    /// Orders are checked, phases follow the calendar, conduct is watched: format 1.
+    #[default]
+    Checks,
+    /// As well, fees are charged, the day's limits are worked out, cages hold, trading is suspended
+    /// where there are no limits, call auctions break ties as the data says, and trading goes on at
+    /// the closing price after hours: format 2.
+    Whole,
 }
 
 /// The securities of one kind on one board: what shares rules.

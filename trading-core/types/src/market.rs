@@ -21,14 +21,14 @@ pub enum Board {
     Beijing,
 }
 
-/// An exchange; it decides how a call auction breaks ties.
+/// An exchange; without rules loaded it decides how a call auction breaks ties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Exchange {
     /// Shanghai Stock Exchange (SSE).
     Shanghai,
     /// Shenzhen Stock Exchange (SZSE).
     Shenzhen,
-    /// Beijing Stock Exchange (BSE); its call auctions break ties as Shanghai's do.
+    /// Beijing Stock Exchange (BSE).
     Beijing,
 }
 
@@ -121,7 +121,7 @@ pub enum Phase {
     LunchBreak,
     /// Orders gather for the closing price (14:57 to 15:00); none may be cancelled.
     ClosingCall,
-    /// After the closing price.
+    /// After the closing price; some boards trade on, at that price alone.
     AfterHours,
     /// Trading is suspended; orders stay where they are.
     Halted,
@@ -160,6 +160,9 @@ pub enum ReferencePrice {
     PreviousClose,
     /// The market's last price as a feed tells it: what price cages and collars look at.
     Market,
+    /// What a symbol is issued at: the running day is the first of its listing, and this price stands
+    /// for the close before.
+    Issue,
 }
 
 #[cfg(test)]

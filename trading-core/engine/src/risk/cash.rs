@@ -1,4 +1,4 @@
-//! Check 8: does the account have the cash that a buy may need at its worst price.
+//! Check 8: does the account have the cash that a buy may need at its worst price, fees included.
 
 use super::Ticket;
 use types::mutants::{self, Mutant};
@@ -9,6 +9,7 @@ pub(super) fn check(ticket: &Ticket<'_>) -> Result<(), RejectReason> {
         return Ok(());
     }
     let needed = ticket.ask.price.times(ticket.ask.open);
+    let needed = needed.and_then(|amount| amount.checked_add(ticket.funds.fee));
     let needed = needed.unwrap_or(Money(i64::MAX));
     let available = ticket.funds.cash;
     if needed > available {

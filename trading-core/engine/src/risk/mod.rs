@@ -67,6 +67,8 @@ pub struct Ask {
 pub struct Funds {
     /// Cash that is not set aside.
     pub cash: Money,
+    /// Cash that a buy sets aside for its fees, beside its amount.
+    pub fee: Money,
     /// Shares of the symbol that may be sold.
     pub sellable: Quantity,
     /// Shares of the symbol that are held.

@@ -1,7 +1,7 @@
 //! The tables that the checks look into: one record an account, one a symbol, by the engine's rows.
 
 use super::Switches;
-use rules::{Conduct, DayRules, RuleSet};
+use rules::{Conduct, DayRules, Enforcement, RuleSet, Trading};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use surveillance::TokenBucket;
@@ -108,6 +108,9 @@ pub struct SymbolRisk {
 pub struct Risk {
     /// The rules in force.
     pub(crate) rules: Option<RuleSet>,
+    /// All of them are acted on, not only checked; kept apart, see `snapshot.rs`.
+    #[serde(skip)]
+    pub(crate) is_whole: bool,
     /// The day that they are judged by.
     day: Option<TradingDay>,
     /// Its levels of conduct.
@@ -157,6 +160,25 @@ impl Risk {
     /// A symbol's rules today, once rules are loaded.
     pub(crate) fn day_rules(&self, row: u32) -> Option<&DayRules> {
         self.symbols[row as usize].day.as_ref()
+    }
+
+    /// A symbol's rules today, once rules are loaded of which all are acted on.
+    #[inline]
+    pub(crate) fn enforced(&self, row: u32) -> Option<&DayRules> {
+        if self.is_whole {
+            self.day_rules(row)
+        } else {
+            None
+        }
+    }
+
+    /// How a symbol trades today, once rules are loaded of which all are acted on; looked for, so for
+    /// what is rare.
+    pub(crate) fn trading(&self, row: u32) -> Option<&Trading> {
+        let definition = &self.definitions[row as usize];
+        let rules = self.rules.as_ref().filter(|_| self.is_whole)?;
+        let market = rules.market(definition.board, definition.security)?;
+        market.trading_on(self.day?)
     }
 
     /// The parts that a check needs at the same time.
@@ -210,6 +232,7 @@ impl Risk {
 
     /// Puts rules in force for a day.
     pub(crate) fn load(&mut self, rules: RuleSet, day: TradingDay) {
+        self.is_whole = rules.enforcement >= Enforcement::Whole;
         self.rules = Some(rules);
         self.go_to(day);
     }

@@ -159,6 +159,7 @@ impl Desk {
             },
             funds: Funds {
                 cash: Money(1_000 * TEN.0),
+                fee: Money(0),
                 sellable: Quantity(250),
                 held: Quantity(250),
                 open_amount: Money(0),
