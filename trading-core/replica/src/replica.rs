@@ -142,7 +142,7 @@ impl Replica {
     ) -> Result<Self, ReplicaError> {
         let (state, applied) = match &mut recovered.snapshot {
             Some(snapshot) => (State::restore(&snapshot.state)?, snapshot.index.0),
-            None => (State::new(), 0),
+            None => (State::with_limits(config.limits), 0),
         };
         let unproven = recovered
             .unproven

@@ -5,8 +5,8 @@
 
 use journal::{HardState, LogEntry, Recovered, SavedSnapshot};
 use replica::{
-    Applied, Config, HashPoint, MembershipChange, MembershipError, Message, Replica, ReplicaError,
-    Role, SubmitError, Ticket, TransferError, decode_message, encode_message,
+    Applied, Config, HashPoint, Limits, MembershipChange, MembershipError, Message, Replica,
+    ReplicaError, Role, SubmitError, Ticket, TransferError, decode_message, encode_message,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{
@@ -152,6 +152,7 @@ impl Group {
             election_seed: id,
             retain_entries: 5,
             snapshot_every_entries: self.snapshot_every_entries,
+            limits: Limits::small(),
         };
         let disk = self.disks.entry(id).or_insert_with(Disk::empty);
         let recovered = disk.recovered.clone();

@@ -26,7 +26,7 @@ use client::session::{Effect, Input as SessionInput};
 use history::SeenMessage;
 use protocol::order::server_message::Body;
 use protocol::order::{ClientMessage, ServerMessage};
-use replica::{Config, DriverError, ProtectionLevel, Role, SnapshotEnd, SnapshotJob};
+use replica::{Config, DriverError, Limits, ProtectionLevel, Role, SnapshotEnd, SnapshotJob};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use types::{
@@ -48,6 +48,18 @@ pub(crate) fn site_of(id: u64, replicas: u64) -> &'static str {
 
 /// Accounts that trade.
 const ACCOUNTS: u64 = 3;
+
+/// Bounds of the state: for what a run brings, no more. A start, a snapshot and its check each make
+/// every table anew, which at the default's size took four fifths of a run's time.
+fn limits() -> Limits {
+    Limits {
+        client_order_ids_max: 50_000,
+        orders_per_account_max: 50_000,
+        replay_messages_max: 4_096,
+        replay_chunks_max: 1_000,
+        ..Limits::small()
+    }
+}
 
 /// Something that is to happen.
 pub(crate) enum Happening {
@@ -146,7 +158,7 @@ impl World {
             dead: BTreeSet::new(),
             connections: 0,
             network: Network::new(replicas, Dice::new(options.seed, "network")),
-            oracle: Oracle::default(),
+            oracle: Oracle::new(limits()),
             invariants: invariants::all(),
             planner: Planner::new(options, Dice::new(options.seed, "faults")),
             trace: Trace::new(options.trace),
@@ -297,6 +309,7 @@ impl World {
             election_seed: self.options.seed ^ (id << 32) ^ start,
             retain_entries: self.journal.retain_entries,
             snapshot_every_entries: self.snapshot_every_entries,
+            limits: limits(),
         }
     }
 
