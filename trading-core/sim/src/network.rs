@@ -19,6 +19,8 @@ pub struct Weather {
     pub delay_us_max: u64,
     /// A client's request stays in a proxy while its connection breaks.
     pub late_request: u64,
+    /// So does a leader's answer.
+    pub late_answer: u64,
 }
 
 /// The links.
@@ -118,6 +120,11 @@ impl Network {
         Some(self.dice.between(10_000, 1_000_000))
     }
 
+    /// Whether an answer stays in a proxy while its connection breaks. It acts when it comes out.
+    pub fn keeps_answer(&mut self) -> bool {
+        self.dice.chance(self.weather.late_answer)
+    }
+
     /// What a replica sends is held until then, and comes in order.
     pub fn hold(&mut self, from: u64, until_us: u64) {
         self.held_us.insert(from, until_us);
@@ -155,6 +162,7 @@ impl Network {
     pub fn is_fair(&self) -> bool {
         let weather = self.weather;
         let messages = weather.loss + weather.duplication + weather.reorder + weather.delay;
-        self.blocked.is_empty() && self.held_us.is_empty() && messages + weather.late_request == 0
+        let clients = weather.late_request + weather.late_answer;
+        self.blocked.is_empty() && self.held_us.is_empty() && messages + clients == 0
     }
 }

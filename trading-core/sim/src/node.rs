@@ -54,7 +54,7 @@ pub enum Input {
     /// A client's message.
     Client(Connection, Box<ClientMessage>),
     /// A control record of the run's own.
-    Control(Command),
+    Control(Box<Command>),
     /// Hand leadership over.
     Transfer(ReplicaId),
 }
@@ -79,7 +79,7 @@ pub enum Outgoing {
     /// The end of a client's connection.
     Close(Connection),
     /// A snapshot to be built and saved.
-    Save(SnapshotJob),
+    Save(Box<SnapshotJob>),
     /// For the record.
     Note(&'static str),
 }
@@ -246,7 +246,7 @@ impl Around<'_> {
             }
             Input::Control(command) => {
                 // Repeated by the run until it has taken effect.
-                let _ = replica.submit(None, command);
+                let _ = replica.submit(None, *command);
             }
             Input::Transfer(to) => {
                 if replica.transfer(to, now).is_ok() {
@@ -360,7 +360,7 @@ impl Shell for Around<'_> {
     }
 
     fn save_snapshot(&mut self, job: SnapshotJob) {
-        self.leave(Outgoing::Save(job));
+        self.leave(Outgoing::Save(Box::new(job)));
     }
 }
 

@@ -9,6 +9,7 @@ fn options(seed: u64, seconds: u64, mode: Mode) -> Options {
         mode,
         trace: false,
         mutant: None,
+        only: None,
     }
 }
 
