@@ -16,7 +16,7 @@ pub(crate) fn is_calm(world: &World) -> bool {
         return false;
     };
     let now_us = world.now_us;
-    world.network.is_fair()
+    world.network.is_fair(now_us)
         && world.nodes.values().all(|node| {
             let process = node.process.as_ref().map(|process| process.replica());
             let in_step = process.is_some_and(|replica| {
@@ -98,12 +98,12 @@ pub(crate) fn keep_old_state(world: &mut World, id: u64) {
 pub(crate) fn put_back(world: &mut World, id: u64, tries: u32) {
     let bounded = world.planner.mode == Mode::Bounded;
     let disk = world.nodes[&id].disk.clone();
-    let may = if bounded {
-        let watched = world.now_us < world.planner.quiet_until_us;
-        !watched && is_calm(world) && others_hold_everything(world, id)
-    } else {
-        disk.has_older_segment()
-    };
+    let may = world.now_us >= world.planner.quiet_until_us
+        && if bounded {
+            is_calm(world) && others_hold_everything(world, id)
+        } else {
+            disk.has_older_segment()
+        };
     if world.planner.ended || (!may && tries == 0) {
         return disk.drop_copy();
     }
@@ -124,12 +124,13 @@ pub(crate) fn put_back(world: &mut World, id: u64, tries: u32) {
     world.restart_in(id, away_us);
 }
 
-/// Whether all that took effect anywhere is on the disks of all replicas but one.
+/// Whether all replicas but one have applied all that took effect anywhere. That more is on a disk says
+/// nothing: it may be the end of a log that the group went past.
 fn others_hold_everything(world: &World, id: u64) -> bool {
     let others = world.nodes.iter().filter(|(other, _)| **other != id);
     let mut processes = others.map(|(_, node)| node.process.as_ref());
     processes.all(|process| {
-        process.is_some_and(|process| process.replica().persisted_index().0 >= world.entries())
+        process.is_some_and(|process| process.replica().applied_index().0 >= world.entries())
     })
 }
 

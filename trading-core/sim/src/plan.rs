@@ -34,6 +34,8 @@ pub(crate) struct Planner {
     pause_us_max: u64,
     /// Until then a follower that is away is watched, and nothing else may go wrong.
     pub quiet_until_us: u64,
+    /// Until then leadership may be handed over as asked.
+    transfer_until_us: u64,
     pub ended: bool,
 }
 
@@ -52,6 +54,7 @@ impl Planner {
             mode: options.mode,
             pause_us_max,
             quiet_until_us: 0,
+            transfer_until_us: 0,
             ended: false,
         }
     }
@@ -259,6 +262,7 @@ fn transfer(world: &mut World) {
         && leader != to
     {
         world.say(|| format!("replica {leader} is asked to hand over to {to}"));
+        world.planner.transfer_until_us = world.now_us + 1_000_000;
         world.arrive(leader, Input::Transfer(ReplicaId(to)));
     }
 }
@@ -269,7 +273,8 @@ fn send_away(world: &mut World) {
     let Some((leader, epoch)) = world.leader() else {
         return;
     };
-    if leader == id || !is_calm(world) {
+    let handed_over = world.now_us < world.planner.transfer_until_us;
+    if leader == id || handed_over || !is_calm(world) {
         return;
     }
     world.say(|| format!("replica {id} is sent away"));
