@@ -27,7 +27,7 @@ struct Inode {
     platter: Vec<u8>,
     /// Written and not synced: where, and what.
     pending: Vec<(usize, Vec<u8>)>,
-    /// Where the last synced write began: damage before it can be told from a torn write.
+    /// Where began what the last sync took along: damage before it can be told from a torn write.
     last_write: usize,
 }
 
@@ -461,8 +461,10 @@ impl Machine {
         let file = self.file(inode)?;
         let pending = std::mem::take(&mut file.pending);
         let mut lost = false;
+        if let Some(first) = pending.iter().map(|(offset, _)| *offset).min() {
+            file.last_write = first;
+        }
         for (offset, bytes) in pending {
-            file.last_write = offset;
             if lose && !lost {
                 lost = true;
                 let end = offset + bytes.len();

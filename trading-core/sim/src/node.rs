@@ -114,6 +114,15 @@ pub struct Process {
     pub waking: bool,
 }
 
+/// What was found at a start.
+#[derive(Debug)]
+pub struct Started {
+    /// For the record.
+    pub notes: Vec<&'static str>,
+    /// Why the log does not count.
+    pub set_aside: Option<String>,
+}
+
 #[derive(Default)]
 struct Routes {
     sessions: BTreeMap<SessionId, Connection>,
@@ -134,7 +143,7 @@ impl Process {
         config: Config,
         clock: Clock,
         at_us: u64,
-    ) -> Result<(Self, Vec<&'static str>), DriverError> {
+    ) -> Result<(Self, Started), DriverError> {
         let (journal, recovered) = Journal::open_or_set_aside_on(Arc::new(disk.clone()), options)?;
         let mut notes = Vec::new();
         if recovered.torn_bytes > 0 {
@@ -143,6 +152,7 @@ impl Process {
         if recovered.set_aside.is_some() {
             notes.push("a log was set aside as damaged");
         }
+        let set_aside = recovered.set_aside.clone();
         let driver = Driver::new(config, journal, recovered, clock.wall(at_us))?;
         let process = Self {
             driver,
@@ -152,7 +162,7 @@ impl Process {
             inbox: Vec::new(),
             waking: false,
         };
-        Ok((process, notes))
+        Ok((process, Started { notes, set_aside }))
     }
 
     /// The replica.

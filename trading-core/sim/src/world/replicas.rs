@@ -67,17 +67,22 @@ impl World {
         node.start = next;
         node.disk = node.disk.next_start();
         match Process::start(node.disk.clone(), journal, config, node.clock, now_us) {
-            Ok((process, notes)) => {
+            Ok((process, started)) => {
                 let unproven = process.replica().is_unproven();
                 let intact = node.tainted.is_none() && !unproven;
                 node.process = Some(Box::new(process));
-                notes.into_iter().for_each(|note| self.tally.note(note));
+                started
+                    .notes
+                    .into_iter()
+                    .for_each(|note| self.tally.note(note));
                 let first_tick_us = self.dice.below(TICK_US);
                 self.later(first_tick_us, Happening::Tick(id, next));
                 self.later(200_000, Happening::Beat(id, next));
                 self.say(|| {
                     let proof = if unproven { ", unproven" } else { "" };
-                    format!("replica {id} starts ({next}){proof}")
+                    let why = started.set_aside.as_ref();
+                    let why = why.map_or(String::new(), |why| format!(": {why}"));
+                    format!("replica {id} starts ({next}){proof}{why}")
                 });
                 self.see(&Seen::Started {
                     replica: id,
