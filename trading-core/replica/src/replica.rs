@@ -389,8 +389,10 @@ impl Replica {
                 state: snapshot.data.clone(),
             }
         });
+        let mut messages = ready.take_messages();
+        self.name_committed(&mut messages);
         let work = Work {
-            messages: ready.take_messages(),
+            messages,
             snapshot,
             entries: ready.entries().iter().map(store::from_raft).collect(),
             hard_state: ready.hs().map(store::hard_state),
@@ -418,6 +420,7 @@ impl Replica {
         let mut committed = ready.take_committed_entries();
         let mut light = self.node.advance(ready);
         outcome.messages.extend(light.take_messages());
+        self.name_committed(&mut outcome.messages);
         committed.extend(light.take_committed_entries());
         for entry in committed {
             self.apply(entry, now, &mut outcome)?;

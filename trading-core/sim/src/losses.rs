@@ -10,6 +10,10 @@ use crate::fault::Fault;
 use crate::plan::{Undo, between};
 use crate::world::{Happening, World};
 
+/// What may not happen now is tried again so often, and so much later.
+pub(crate) const TRIES: u32 = 100;
+const AGAIN_US: u64 = 50_000;
+
 /// Whether every replica is whole, up and in step, and nothing is wrong anywhere.
 pub(crate) fn is_calm(world: &World) -> bool {
     let Some((_, epoch)) = world.leader() else {
@@ -32,9 +36,17 @@ pub(crate) fn is_calm(world: &World) -> bool {
         })
 }
 
-pub(crate) fn lose(world: &mut World, fault: Fault, id: u64) {
+/// A disk loses something, at once or, in bounded runs, as soon as it may.
+pub(crate) fn lose(world: &mut World, fault: Fault, id: u64, tries: u32) {
     let bounded = world.planner.mode == Mode::Bounded;
-    if bounded && !is_calm(world) {
+    let watched = world.now_us < world.planner.quiet_until_us;
+    if world.planner.ended {
+        return;
+    }
+    if watched || (bounded && !is_calm(world)) {
+        if tries > 0 {
+            world.later(AGAIN_US, Happening::Lose(fault, id, tries - 1));
+        }
         return;
     }
     // Empty disks of a majority look like a new group to each other: that is for people (forced
@@ -76,10 +88,6 @@ pub(crate) fn lose(world: &mut World, fault: Fault, id: u64) {
     world.restart_in(id, away_us);
 }
 
-/// An old state of a disk is put back some time after it was kept, and tried again while it may not be.
-const PUT_BACK_TRIES: u32 = 100;
-const PUT_BACK_AGAIN_US: u64 = 50_000;
-
 /// Keeps what a disk holds now, to be put back later.
 pub(crate) fn keep_old_state(world: &mut World, id: u64) {
     let disk = world.nodes[&id].disk.clone();
@@ -89,7 +97,7 @@ pub(crate) fn keep_old_state(world: &mut World, id: u64) {
     }
     world.say(|| format!("the disk of replica {id} is copied as it is"));
     disk.keep_copy();
-    world.later(in_us, Happening::PutBack(id, PUT_BACK_TRIES));
+    world.later(in_us, Happening::PutBack(id, TRIES));
 }
 
 /// Puts an old state back. What is missing then, nobody can see before the leader speaks: so in bounded
@@ -108,7 +116,7 @@ pub(crate) fn put_back(world: &mut World, id: u64, tries: u32) {
         return disk.drop_copy();
     }
     if !may {
-        return world.later(PUT_BACK_AGAIN_US, Happening::PutBack(id, tries - 1));
+        return world.later(AGAIN_US, Happening::PutBack(id, tries - 1));
     }
     world.kill(id, true);
     let acted = if bounded {

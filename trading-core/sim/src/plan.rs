@@ -9,7 +9,7 @@ use crate::Mode;
 use crate::dice::Dice;
 use crate::fault::Fault;
 use crate::invariants::Seen;
-use crate::losses::{is_calm, keep_old_state, lose};
+use crate::losses::{TRIES, is_calm, keep_old_state, lose};
 use crate::network::Weather;
 use crate::node::Input;
 use crate::world::{Happening, World, center_of};
@@ -114,7 +114,7 @@ fn strike(world: &mut World, fault: Fault) {
             world.nodes[&id].disk.fail_power_in(operations, after);
         }
         Fault::LostSyncedWrite | Fault::MisdirectedWrite | Fault::BitRot | Fault::WipedReplica => {
-            lose(world, fault, id)
+            lose(world, fault, id, TRIES)
         }
         Fault::OldFileRestored => keep_old_state(world, id),
         Fault::FullDisk => {

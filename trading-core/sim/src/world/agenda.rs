@@ -1,6 +1,7 @@
 //! What is to come, in the order of its time; what comes at the same moment, in the order in which it
 //! was put down.
 
+use crate::fault::Fault;
 use crate::node::{Connection, Input};
 use crate::plan::Undo;
 use protocol::order::{ClientMessage, ServerMessage};
@@ -26,6 +27,8 @@ pub(crate) enum Happening {
     Control,
     Beat(u64, u64),
     Plan,
+    /// A disk loses something, when it may; and how often that is tried.
+    Lose(Fault, u64, u32),
     /// An old state of a replica's disk is put back, when it may; and how often that is tried.
     PutBack(u64, u32),
     Undo(Undo),

@@ -226,6 +226,7 @@ impl World {
             Happening::Control => self.control(),
             Happening::Beat(id, start) => self.beat(id, start),
             Happening::Plan => crate::plan::step(self),
+            Happening::Lose(fault, id, tries) => crate::losses::lose(self, fault, id, tries),
             Happening::PutBack(id, tries) => crate::losses::put_back(self, id, tries),
             Happening::Undo(undo) => crate::plan::undo(self, undo),
         }
