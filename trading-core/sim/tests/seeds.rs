@@ -42,7 +42,7 @@ fn campaign(seeds: RangeInclusive<u64>, mode: Mode, see: impl Fn(&Report)) -> Ca
 /// These very seeds bring every class, so one that is missing is kept from acting.
 #[test]
 fn bounded_faults_all_act_and_lose_nothing_and_the_cluster_recovers() {
-    let campaign = campaign(1..=24, Mode::Bounded, |report| {
+    let campaign = campaign(49..=72, Mode::Bounded, |report| {
         let seed = report.options.seed;
         assert!(report.recovered && report.acknowledged > 0, "seed {seed}");
     });
@@ -51,7 +51,7 @@ fn bounded_faults_all_act_and_lose_nothing_and_the_cluster_recovers() {
 
 #[test]
 fn unbounded_faults_all_act_and_make_nobody_lie() {
-    let campaign = campaign(101..=124, Mode::Unbounded, |_| {});
+    let campaign = campaign(1..=24, Mode::Unbounded, |_| {});
     assert!(campaign.acknowledged > 0);
     assert_eq!(campaign.never_acted(0), []);
 }
