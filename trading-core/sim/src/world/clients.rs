@@ -21,10 +21,10 @@ const LATE_ANSWERS_MAX: usize = 64;
 /// What a leader said to connections that broke, each with its client: it stays in the front door
 /// until a newer leader has spoken to that client.
 #[derive(Default)]
-pub(super) struct LateAnswers(VecDeque<(usize, Box<ServerMessage>)>);
+pub(super) struct LateAnswers(VecDeque<(usize, ServerMessage)>);
 
 impl LateAnswers {
-    fn keep(&mut self, client: usize, message: Box<ServerMessage>) {
+    fn keep(&mut self, client: usize, message: ServerMessage) {
         if self.0.len() == LATE_ANSWERS_MAX {
             self.0.pop_front();
         }
@@ -32,10 +32,9 @@ impl LateAnswers {
     }
 
     /// What a client that has heard this epoch is told late.
-    fn take(&mut self, client: usize, epoch: Epoch) -> Vec<Box<ServerMessage>> {
-        let of_older = |(to, message): &(usize, Box<ServerMessage>)| {
-            *to == client && Epoch(message.epoch) < epoch
-        };
+    fn take(&mut self, client: usize, epoch: Epoch) -> Vec<ServerMessage> {
+        let of_older =
+            |(to, message): &(usize, ServerMessage)| *to == client && Epoch(message.epoch) < epoch;
         let (late, kept) = std::mem::take(&mut self.0).into_iter().partition(of_older);
         self.0 = kept;
         let late: VecDeque<_> = late;
@@ -150,7 +149,7 @@ impl World {
             return;
         };
         if self.network.keeps_answer() {
-            self.late_answers.keep(to.client, message);
+            self.late_answers.keep(to.client, *message);
             self.dead.insert(to);
             let broken = Happening::Closed(to, "a proxy ended it");
             return self.at(at_us + takes_us, broken);
@@ -223,7 +222,7 @@ impl World {
         let epoch = self.traders[client].epoch();
         for message in self.late_answers.take(client, epoch) {
             let in_us = self.dice.between(1_000, 50_000);
-            self.later(in_us, Happening::Late(client, message));
+            self.later(in_us, Happening::Late(client, Box::new(message)));
         }
     }
 
