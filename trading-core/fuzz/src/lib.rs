@@ -191,6 +191,29 @@ pub fn rules_file(bytes: &[u8]) {
     }
 }
 
+/// A set of rules as it stands in the log.
+pub fn rules_in_log(bytes: &[u8]) {
+    if let Ok(rules) = rules::decode(bytes) {
+        let again = rules::encode(&rules).expect("what was read can be written");
+        assert_eq!(rules::decode(&again).ok(), Some(rules));
+    }
+}
+
+/// A client's file of what it did and saw, which the witness check reads.
+pub fn history_file(bytes: &[u8]) {
+    if let Ok(history) = history::read_history(bytes) {
+        // A line that power cut short is counted and never guessed.
+        assert!(history.torn_lines <= 1);
+        let header = history::Header::new(&history.client).to_line();
+        let records = history.records.iter().map(history::Record::to_line);
+        let lines: Result<String, _> = std::iter::once(header).chain(records).collect();
+        let again = history::read_history(lines.expect("what was read can be written").as_bytes());
+        let again = again.expect("what was written can be read");
+        assert_eq!(again.records, history.records);
+        assert_eq!((again.client, again.torn_lines), (history.client, 0));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -426,19 +449,45 @@ mod tests {
         try_all(&PacketWriter::heartbeat(header).finish(), level2);
     }
 
-    #[test]
-    fn any_text_is_a_file_of_rules_or_an_error() {
-        // All that a set of rules needs, in one file.
+    /// All that a set of rules needs, in one file.
+    fn rules_text() -> String {
         let parts = [
             include_str!("../../rules/data/calendar.yaml"),
             include_str!("../../rules/data/conduct.yaml"),
             include_str!("../../rules/data/beijing.yaml"),
         ];
         let parts = parts.map(|part| part.replace("rules_format: 1", ""));
-        let whole = format!("rules_format: 1\n{}", parts.concat());
+        format!("rules_format: 1\n{}", parts.concat())
+    }
+
+    #[test]
+    fn any_text_is_a_file_of_rules_or_an_error() {
+        let whole = rules_text();
         let files = [(PathBuf::from("rules.yaml"), whole.clone())];
         rules_file::join(&files).unwrap();
         try_some(300, whole.as_bytes(), rules_file);
+    }
+
+    #[test]
+    fn any_bytes_are_rules_of_the_log_or_an_error() {
+        let files = [(PathBuf::from("rules.yaml"), rules_text())];
+        let valid = rules::encode(&rules_file::join(&files).unwrap()).unwrap();
+        try_some(1_000, &valid, rules_in_log);
+    }
+
+    #[test]
+    fn any_bytes_are_a_history_or_an_error() {
+        let sent = history::Record::Sent {
+            at_us: UnixMicros(5),
+            session: SessionId(7),
+            client_seq: ClientSeq(1),
+            request: Request::MassCancel { symbol: None },
+        };
+        let header = history::Header::new("client 7").to_line().unwrap();
+        let valid = header + &sent.to_line().unwrap();
+        let read = history::read_history(valid.as_bytes()).unwrap();
+        assert_eq!(read.records, [sent]);
+        try_all(valid.as_bytes(), history_file);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! ```
 
 use crate::SeenMessage;
-use engine::{EntryContext, SnapshotError, StaleEntry, State};
+use engine::{EntryContext, Limits, SnapshotError, StaleEntry, State};
 use std::collections::HashMap;
 use types::{
     AccountId, ClOrdId, ClientSeq, CodecError, Command, Epoch, Event, LogIndex, LogSeq, OutSeq,
@@ -83,8 +83,14 @@ impl Log {
     /// A log from its first entry on.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    /// The same of a group whose state began with bounds of its own.
+    #[must_use]
+    pub fn with_limits(limits: Limits) -> Self {
         Self {
-            state: State::new(),
+            state: State::with_limits(limits),
             last_index: LogIndex(0),
             hidden: LogSeq(0),
             effects: HashMap::new(),

@@ -8,7 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use journal::{LogEntry, Recovered};
-use replica::{Config, Replica, ReplicaError};
+use replica::{Config, Limits, Replica, ReplicaError};
 use std::time::Instant;
 use types::{
     AccountId, CenterName, ClOrdId, ClientCommand, ClientSeq, Command, CommitPolicy, Control,
@@ -104,6 +104,7 @@ impl Core {
             election_seed: 1,
             retain_entries: 10,
             snapshot_every_entries: 1,
+            limits: Limits::default(),
         };
         let now = UnixMicros(1_000_000);
         let replica = Replica::new(config, Recovered::default(), now).unwrap();

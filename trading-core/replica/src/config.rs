@@ -1,5 +1,6 @@
-//! Who is in the group, and its timers.
+//! Who is in the group, its timers, and the bounds of its state.
 
+use engine::Limits;
 use types::{CommitPolicy, Member, MemberDuty, ReplicaId};
 
 /// One replica's place in the group.
@@ -30,6 +31,9 @@ pub struct Config {
     pub retain_entries: u64,
     /// A snapshot is due after so many entries.
     pub snapshot_every_entries: u64,
+    /// The bounds with which an empty state begins. They are part of it: all replicas of a group must
+    /// have the same ones, and a snapshot brings its own.
+    pub limits: Limits,
 }
 
 impl Config {
@@ -123,6 +127,7 @@ mod tests {
             election_seed: 1,
             retain_entries: 100,
             snapshot_every_entries: 100,
+            limits: Limits::small(),
         }
     }
 

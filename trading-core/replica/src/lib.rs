@@ -56,5 +56,5 @@ pub use snapshots::{Replayed, SnapshotStatus, SnapshotTask};
 pub use status::{HashPoint, Peer, Role, Status};
 pub use wire::{append_message, decode_message, encode_message};
 
-pub use engine::{Group, Protection, ProtectionLevel};
+pub use engine::{Group, Limits, Protection, ProtectionLevel};
 pub use raft::eraftpb::Message;

@@ -143,7 +143,7 @@ impl Replica {
     ) -> Result<Self, ReplicaError> {
         let (state, applied) = match &mut recovered.snapshot {
             Some(snapshot) => (State::restore(&snapshot.state)?, snapshot.index.0),
-            None => (State::new(), 0),
+            None => (State::with_limits(config.limits), 0),
         };
         let unproven = recovered
             .unproven
@@ -391,8 +391,10 @@ impl Replica {
                 state: snapshot.data.clone(),
             }
         });
+        let mut messages = ready.take_messages();
+        self.name_committed(&mut messages);
         let work = Work {
-            messages: ready.take_messages(),
+            messages,
             snapshot,
             entries: ready.entries().iter().map(store::from_raft).collect(),
             hard_state: ready.hs().map(store::hard_state),
@@ -420,6 +422,7 @@ impl Replica {
         let mut committed = ready.take_committed_entries();
         let mut light = self.node.advance(ready);
         outcome.messages.extend(light.take_messages());
+        self.name_committed(&mut outcome.messages);
         committed.extend(light.take_committed_entries());
         for entry in committed {
             self.apply(entry, now, &mut outcome)?;

@@ -13,7 +13,7 @@
 
 use crate::error::ReplicaError;
 use crate::{Replica, membership};
-use engine::{Ahead, EntryContext, State};
+use engine::{Ahead, EntryContext, Limits, State};
 use journal::{LogEntry, SavedSnapshot};
 use raft::eraftpb::ConfState;
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ pub struct SnapshotTask {
     pub epoch: Epoch,
     /// The hash of the running state there.
     pub hash: [u8; 8],
+    /// What a state begins with when no snapshot comes before.
+    pub limits: Limits,
 }
 
 impl SnapshotTask {
@@ -41,7 +43,7 @@ impl SnapshotTask {
         base: Option<&SavedSnapshot>,
         entries: impl IntoIterator<Item = Result<LogEntry, E>>,
     ) -> Result<SavedSnapshot, E> {
-        let mut replayed = Replayed::from(base)?;
+        let mut replayed = Replayed::from(base, self.limits)?;
         for entry in entries {
             let entry = entry?;
             if entry.index > self.index {
@@ -91,7 +93,8 @@ pub struct Replayed {
 }
 
 impl Replayed {
-    /// All entries behind the snapshot up to and with `upto`, committed or not.
+    /// All entries behind the snapshot up to and with `upto`, committed or not. Without a snapshot a
+    /// state with the default bounds is where they begin.
     ///
     /// # Errors
     /// [`ReplicaError`] when one of them cannot be read.
@@ -100,17 +103,17 @@ impl Replayed {
         entries: &[LogEntry],
         upto: LogIndex,
     ) -> Result<Self, ReplicaError> {
-        let mut replayed = Self::from(base)?;
+        let mut replayed = Self::from(base, Limits::default())?;
         for entry in entries.iter().filter(|entry| entry.index <= upto) {
             replayed.take(entry)?;
         }
         Ok(replayed)
     }
 
-    fn from(base: Option<&SavedSnapshot>) -> Result<Self, ReplicaError> {
+    fn from(base: Option<&SavedSnapshot>, limits: Limits) -> Result<Self, ReplicaError> {
         let (state, last_index) = match base {
             Some(base) => (State::restore(&base.state)?, base.index),
-            None => (State::new(), LogIndex(0)),
+            None => (State::with_limits(limits), LogIndex(0)),
         };
         Ok(Self {
             last_batch_at: state.last_entry().leader_time,
@@ -208,6 +211,7 @@ impl Replica {
             index: LogIndex(self.applied),
             epoch: Epoch(epoch),
             hash: self.state.history_hash().to_bytes(),
+            limits: self.config.limits,
         }))
     }
 

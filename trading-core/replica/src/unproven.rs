@@ -43,13 +43,13 @@ impl Replica {
     /// What an unproven replica may take in. The consensus library relies on a voter to have what
     /// it once confirmed; one that lost its disk must not be held to it, and must not vote.
     pub(crate) fn admit_unproven(&mut self, mut message: Message) -> Option<Message> {
-        let last = self.node.raft.raft_log.last_index();
-        // A heartbeat carries no more than this replica has confirmed. When it has less, its disk has
-        // lost a write that it had said to be synced, or an older state of it was put back.
-        let is_lost = message.get_msg_type() == MessageType::MsgHeartbeat
-            && message.term >= self.node.raft.term
-            && message.commit > last;
-        if self.unproven.is_none() && is_lost {
+        // A heartbeat carries no more than this replica has confirmed. When it has less, or something
+        // else there, its disk has lost a write that it had said to be synced, or an older state of it
+        // was put back.
+        let lacks = message.get_msg_type() == MessageType::MsgHeartbeat
+            && !self.holds(message.commit, message.log_term);
+        let committed = self.node.raft.raft_log.committed;
+        if self.unproven.is_none() && lacks && message.term >= self.node.raft.term {
             self.unproven = Some(Unproven {
                 set_aside: true,
                 is_news: true,
@@ -69,8 +69,10 @@ impl Replica {
             MessageType::MsgTimeoutNow => return None,
             MessageType::MsgHeartbeat => {
                 unproven.goal = unproven.goal.max(message.commit);
-                if message.commit > last {
-                    message.commit = last;
+                if lacks {
+                    // Nothing says that what stands here is what the group has: an old state may end
+                    // in entries that another leader replaced.
+                    message.commit = committed;
                     unproven.rebuild_from = Some(message.from);
                 }
             }
@@ -78,6 +80,25 @@ impl Replica {
             _ => {}
         }
         Some(message)
+    }
+
+    /// Whether this log has the leader's entry at an index, and so all before it. An epoch of 0 says
+    /// nothing: a leader of an earlier version does not tell it.
+    fn holds(&self, index: u64, epoch: u64) -> bool {
+        let log = &self.node.raft.raft_log;
+        let same = || epoch == 0 || log.term(index).is_ok_and(|own| own == epoch);
+        index <= log.committed || (index <= log.last_index() && same())
+    }
+
+    /// Says in each heartbeat which epoch's entry it carries the commit of; the consensus library
+    /// takes the number alone. With the same index and epoch the logs are the same up to there.
+    pub(crate) fn name_committed(&self, messages: &mut [Message]) {
+        for message in messages {
+            if message.get_msg_type() == MessageType::MsgHeartbeat {
+                let epoch = self.node.raft.raft_log.term(message.commit);
+                message.log_term = epoch.unwrap_or(0);
+            }
+        }
     }
 
     /// Whether it has just found that its disk has lost what it had confirmed. Says so once; the

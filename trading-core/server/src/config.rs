@@ -296,6 +296,7 @@ impl ReplicaConfig {
             election_seed,
             retain_entries: self.journal.retain_entries,
             snapshot_every_entries: self.journal.snapshot_every_entries,
+            limits: replica::Limits::default(),
         }
     }
 

@@ -27,7 +27,7 @@ struct Inode {
     platter: Vec<u8>,
     /// Written and not synced: where, and what.
     pending: Vec<(usize, Vec<u8>)>,
-    /// Where the last synced write began: damage before it can be told from a torn write.
+    /// Where began what the last sync took along: damage before it can be told from a torn write.
     last_write: usize,
 }
 
@@ -213,16 +213,47 @@ impl SimDisk {
         machine.tally.count(Fault::WipedReplica);
     }
 
-    /// Puts the copy back. Whether there was one.
+    /// The copy is not needed any more.
+    pub fn drop_copy(&self) {
+        self.machine().old_copy = None;
+    }
+
+    /// Puts the copy back, as it stood on the platter. Whether there was one.
     pub fn restore_copy(&self) -> bool {
         let mut machine = self.machine();
-        let Some((inodes, names)) = machine.old_copy.take() else {
+        let Some((mut inodes, names)) = machine.old_copy.take() else {
             return false;
         };
+        for file in inodes.values_mut() {
+            file.pending.clear();
+            file.view.clone_from(&file.platter);
+        }
         machine.inodes = inodes;
         machine.names = names.clone();
         machine.names_on_platter = names;
         machine.name_changes.clear();
+        machine.tally.count(Fault::OldFileRestored);
+        true
+    }
+
+    /// Whether there is a segment that has grown since the copy and has a later one behind it, so that
+    /// its earlier state can be told from a torn write.
+    #[must_use]
+    pub fn has_older_segment(&self) -> bool {
+        self.machine().older_segment().is_some()
+    }
+
+    /// Puts the earlier state of such a segment back. Whether there was one.
+    pub fn restore_segment(&self) -> bool {
+        let mut machine = self.machine();
+        let Some((inode, old)) = machine.older_segment() else {
+            return false;
+        };
+        machine.old_copy = None;
+        if let Some(file) = machine.inodes.get_mut(&inode) {
+            file.view.clone_from(&old);
+            file.platter = old;
+        }
         machine.tally.count(Fault::OldFileRestored);
         true
     }
@@ -308,6 +339,20 @@ impl Machine {
             })
             .collect();
         self.dice.pick(&files).copied()
+    }
+
+    /// A segment that is not the last, as it is in the copy, when it is another there.
+    fn older_segment(&self) -> Option<(u64, Vec<u8>)> {
+        let (old_inodes, old_names) = self.old_copy.as_ref()?;
+        let segments = self.names_on_platter.iter();
+        let mut segments = segments.filter(|(name, _)| name.starts_with("segment-"));
+        // Names sort by position: the last is the one that is written.
+        segments.next_back()?;
+        segments.find_map(|(name, inode)| {
+            let old = old_inodes.get(old_names.get(name).filter(|old| *old == inode)?)?;
+            let now = self.inodes.get(inode)?;
+            (now.platter != old.platter).then(|| (*inode, old.platter.clone()))
+        })
     }
 
     fn damage(&mut self, inode: u64, at: usize, how: impl Fn(&mut [u8])) {
@@ -416,8 +461,10 @@ impl Machine {
         let file = self.file(inode)?;
         let pending = std::mem::take(&mut file.pending);
         let mut lost = false;
+        if let Some(first) = pending.iter().map(|(offset, _)| *offset).min() {
+            file.last_write = first;
+        }
         for (offset, bytes) in pending {
-            file.last_write = offset;
             if lose && !lost {
                 lost = true;
                 let end = offset + bytes.len();

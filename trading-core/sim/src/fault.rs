@@ -17,6 +17,9 @@ pub enum Fault {
     HeldMessages,
     /// A client's connection breaks while a proxy still has a request of it, which comes later.
     LateRequest,
+    /// A client's connection breaks while a proxy still has an answer for it, which comes when a newer
+    /// leader has spoken to that client.
+    LateAnswer,
     /// Two replicas do not hear each other, all others do.
     BridgePartition,
     /// One replica is heard and does not hear, or the other way round.
@@ -51,7 +54,8 @@ pub enum Fault {
     ClockDrift,
     /// A replica comes back with an empty disk.
     WipedReplica,
-    /// A replica comes back with an earlier state of its disk.
+    /// A replica comes back with an earlier state of its disk (bounded), or of one file of its log that
+    /// others follow (unbounded).
     OldFileRestored,
     /// A process takes long for everything.
     SlowProcess,
@@ -61,13 +65,14 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::MessageLoss,
         Self::MessageDuplication,
         Self::MessageReorder,
         Self::MessageDelay,
         Self::HeldMessages,
         Self::LateRequest,
+        Self::LateAnswer,
         Self::BridgePartition,
         Self::OneWayPartition,
         Self::CenterCut,

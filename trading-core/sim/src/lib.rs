@@ -13,10 +13,12 @@
 //! `client::session::State`, the wire forms of both protocols. Simulated: what stands behind
 //! `journal::Disk` and `replica::Shell`, time, and the scheduler.
 
+mod campaign;
 mod dice;
 mod disk;
 mod fault;
 mod invariants;
+mod losses;
 mod network;
 mod node;
 mod oracle;
@@ -25,6 +27,7 @@ mod trace;
 mod trader;
 mod world;
 
+pub use campaign::{Campaign, SURE_FAULT_SECONDS, each};
 pub use dice::Dice;
 pub use disk::SimDisk;
 pub use fault::{Fault, SOMETIMES, Tally};
@@ -36,7 +39,7 @@ use types::mutants::{self, Mutant};
 use world::World;
 
 /// How many faults at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     /// So many that the cluster must recover when they end.
     Bounded,
@@ -57,6 +60,8 @@ pub struct Options {
     pub trace: bool,
     /// A fault built into the core.
     pub mutant: Option<Mutant>,
+    /// The only class of faults; without it each run takes about half of them.
+    pub only: Option<Fault>,
 }
 
 /// How an invariant was broken.

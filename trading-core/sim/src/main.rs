@@ -2,9 +2,10 @@
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
-use sim::{Mode, Options, Report, SOMETIMES, Tally, run};
-use std::ops::Range;
+use sim::{Campaign, Fault, Mode, Options, Report, SURE_FAULT_SECONDS, Tally, each, run};
+use std::ops::{ControlFlow, Range};
 use std::process::{Command, ExitCode};
+use std::thread::available_parallelism;
 use std::time::Instant;
 use types::mutants::Mutant;
 
@@ -25,7 +26,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
-    /// Runs many seeds, and says which rare states none of them reached.
+    /// Runs many seeds, and says which rare states none of them reached. Fails when a class of faults
+    /// never acted in a mode of which enough was run.
     Campaign {
         /// From and up to, without the last: `1..500`.
         #[arg(long, value_parser = seeds)]
@@ -35,6 +37,10 @@ enum What {
         /// Fail when a rare state was not reached.
         #[arg(long)]
         strict: bool,
+        /// How many seeds at once; as many as there are cores when it is left out. It changes nothing
+        /// but the time.
+        #[arg(long)]
+        threads: Option<usize>,
     },
 }
 
@@ -49,6 +55,9 @@ struct How {
     /// A fault built into the core; needs the feature `mutants`.
     #[arg(long, value_parser = mutant)]
     mutant: Option<Mutant>,
+    /// The only class of faults, as the summary names it: `OldFileRestored`.
+    #[arg(long, value_parser = fault)]
+    only: Option<Fault>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -81,6 +90,17 @@ fn mutant(text: &str) -> Result<Mutant> {
     }
 }
 
+fn fault(text: &str) -> Result<Fault> {
+    let mut known = Fault::ALL.into_iter();
+    match known.find(|fault| format!("{fault:?}") == text) {
+        Some(fault) => Ok(fault),
+        None => bail!(
+            "'{text}' is no class of faults: {:?} are accepted",
+            Fault::ALL
+        ),
+    }
+}
+
 fn options(seed: u64, how: How, trace: bool) -> Options {
     let mode = match how.mode {
         Some(ModeName::Bounded) => Mode::Bounded,
@@ -94,13 +114,19 @@ fn options(seed: u64, how: How, trace: bool) -> Options {
         mode,
         trace,
         mutant: how.mutant,
+        only: how.only,
     }
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let ended = match arguments.command {
-        Some(What::Campaign { seeds, how, strict }) => campaign(seeds, how, strict),
+        Some(What::Campaign {
+            seeds,
+            how,
+            strict,
+            threads,
+        }) => campaign(seeds, how, strict, threads),
         None => one(options(arguments.seed, arguments.how, arguments.trace)),
     };
     match ended {
@@ -132,41 +158,63 @@ fn one(options: Options) -> Result<()> {
     Ok(())
 }
 
-fn campaign(seeds: Range<u64>, how: How, strict: bool) -> Result<()> {
+fn campaign(seeds: Range<u64>, how: How, strict: bool, threads: Option<usize>) -> Result<()> {
+    let cores = || available_parallelism().map_or(1, usize::from);
+    let threads = threads.unwrap_or_else(cores).max(1);
+    let all: Vec<Options> = seeds.map(|seed| options(seed, how, false)).collect();
     let began = Instant::now();
-    let count = seeds.end - seeds.start;
-    let (mut tally, mut simulated_us, mut acknowledged, mut stopped) =
-        (Tally::default(), 0, 0, 0_u64);
-    for (done, seed) in seeds.enumerate() {
-        let report = run(options(seed, how, false));
+    let mut sum = Campaign::default();
+    let mut broken = None;
+    each(&all, threads, |report, took| {
         if report.violation.is_some() {
-            eprintln!();
-            bail!("{}", failure(&report));
+            broken = Some(failure(report));
+            return ControlFlow::Break(());
         }
-        tally.add(&report.tally);
-        simulated_us += report.simulated_us;
-        acknowledged += report.acknowledged;
-        stopped += u64::from(!report.recovered);
-        let done = done as u64 + 1;
-        let took = began.elapsed().as_secs_f64();
-        let left = took / done as f64 * (count - done) as f64;
-        eprint!("\rseed {seed}: {done} of {count} done, {left:.0} s left  ");
-    }
+        sum.add(report, took);
+        let (seed, count) = (report.options.seed, all.len() as u64);
+        let left = began.elapsed().as_secs_f64() / sum.runs as f64 * (count - sum.runs) as f64;
+        eprint!(
+            "\rseed {seed}: {} of {count} done, {left:.0} s left  ",
+            sum.runs
+        );
+        ControlFlow::Continue(())
+    });
     eprintln!();
-    let took = began.elapsed().as_secs_f64();
+    if let Some(broken) = broken {
+        bail!("{broken}");
+    }
+    let (seconds, took) = (sum.simulated_us as f64 / 1e6, began.elapsed().as_secs_f64());
     println!(
-        "{count} seeds, {:.0} simulated seconds in {took:.0} s ({:.0} a minute), {acknowledged} requests answered; \
-         no invariant was broken; {stopped} clusters had stopped (unbounded faults may do that)",
-        simulated_us as f64 / 1e6,
-        simulated_us as f64 / 1e6 / took * 60.0,
+        "{} seeds, {seconds:.0} simulated seconds in {took:.0} s on {threads} threads ({:.0} a minute, {:.0} a minute \
+         and thread), {} requests answered; no invariant was broken; {} clusters had stopped (unbounded faults may do \
+         that)",
+        sum.runs,
+        seconds / took * 60.0,
+        sum.seconds_per_minute_and_thread(),
+        sum.acknowledged,
+        sum.stopped,
     );
-    show(&tally);
-    let unreached: Vec<&&str> = SOMETIMES
-        .iter()
-        .filter(|state| !tally.reached.contains(*state))
-        .collect();
+    show(&sum.tally());
+    let unreached = sum.never_reached();
     for state in &unreached {
         println!("never reached: {state}");
+    }
+    // One class alone says nothing of the others.
+    let sure = if how.only.is_some() {
+        u64::MAX
+    } else {
+        SURE_FAULT_SECONDS
+    };
+    let idle = sum.never_acted(sure);
+    if !idle.is_empty() {
+        let idle: Vec<String> = idle
+            .iter()
+            .map(|(mode, fault)| format!("{fault:?} ({})", named(*mode)))
+            .collect();
+        bail!(
+            "{} never acted in {SURE_FAULT_SECONDS} seconds under faults or more: look for what keeps them from it",
+            idle.join(", ")
+        );
     }
     if strict && !unreached.is_empty() {
         bail!(
@@ -177,8 +225,15 @@ fn campaign(seeds: Range<u64>, how: How, strict: bool) -> Result<()> {
     Ok(())
 }
 
+fn named(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Bounded => "bounded",
+        Mode::Unbounded => "unbounded",
+    }
+}
+
 fn show(tally: &Tally) {
-    for fault in sim::Fault::ALL {
+    for fault in Fault::ALL {
         let times = tally.faults.get(&fault).copied().unwrap_or(0);
         println!("  {:<20} {times:>9}", format!("{fault:?}"));
     }
@@ -190,10 +245,10 @@ fn failure(report: &Report) -> String {
         return String::new();
     };
     let options = report.options;
-    let mode = match options.mode {
-        Mode::Bounded => "bounded",
-        Mode::Unbounded => "unbounded",
-    };
+    let mode = named(options.mode);
+    let only = options
+        .only
+        .map_or(String::new(), |only| format!(" --only {only:?}"));
     let (features, mutant) = match options.mutant {
         Some(mutant) => (
             " --features mutants",
@@ -202,7 +257,7 @@ fn failure(report: &Report) -> String {
         None => ("", String::new()),
     };
     format!(
-        "seed {} at commit {}, {:.6} s: {}\n  {}\n\nthe last events:\n{}\n\nagain: cargo run --release -p sim{features} -- --seed {} --seconds {} --mode {mode}{mutant} --trace",
+        "seed {} at commit {}, {:.6} s: {}\n  {}\n\nthe last events:\n{}\n\nagain: cargo run --release -p sim{features} -- --seed {} --seconds {} --mode {mode}{mutant}{only} --trace",
         options.seed,
         commit(),
         violation.at_us as f64 / 1e6,

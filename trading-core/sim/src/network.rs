@@ -19,7 +19,12 @@ pub struct Weather {
     pub delay_us_max: u64,
     /// A client's request stays in a proxy while its connection breaks.
     pub late_request: u64,
+    /// So does a leader's answer.
+    pub late_answer: u64,
 }
+
+/// Longest way that a message takes in fair weather, in microseconds.
+const FAIR_US_MAX: u64 = 20_000;
 
 /// The links.
 #[derive(Debug)]
@@ -37,6 +42,8 @@ pub struct Network {
     cut: BTreeSet<u64>,
     /// The last arrival on a link: what is not reordered stays in order.
     last_us: BTreeMap<(u64, u64), u64>,
+    /// When the last of all that is under way arrives.
+    latest_us: u64,
     /// Faults that acted.
     pub tally: Tally,
 }
@@ -61,6 +68,7 @@ impl Network {
             held_us: BTreeMap::new(),
             cut: BTreeSet::new(),
             last_us: BTreeMap::new(),
+            latest_us: 0,
             tally: Tally::default(),
         }
     }
@@ -84,6 +92,12 @@ impl Network {
     }
 
     fn arrival(&mut self, from: u64, to: u64, at_us: u64) -> u64 {
+        let arrives_us = self.draw_arrival(from, to, at_us);
+        self.latest_us = self.latest_us.max(arrives_us);
+        arrives_us
+    }
+
+    fn draw_arrival(&mut self, from: u64, to: u64, at_us: u64) -> u64 {
         let base_us = self.base_us.get(&(from, to)).copied().unwrap_or(300);
         let mut arrives_us = at_us + base_us + self.dice.below(base_us / 4 + 1);
         if self.dice.chance(self.weather.delay) {
@@ -118,6 +132,11 @@ impl Network {
         Some(self.dice.between(10_000, 1_000_000))
     }
 
+    /// Whether an answer stays in a proxy while its connection breaks. It acts when it comes out.
+    pub fn keeps_answer(&mut self) -> bool {
+        self.dice.chance(self.weather.late_answer)
+    }
+
     /// What a replica sends is held until then, and comes in order.
     pub fn hold(&mut self, from: u64, until_us: u64) {
         self.held_us.insert(from, until_us);
@@ -150,11 +169,13 @@ impl Network {
         self.weather = Weather::default();
     }
 
-    /// Whether nothing is blocked and no message is harmed.
+    /// Whether nothing is blocked, no message is harmed, and none from before is still late.
     #[must_use]
-    pub fn is_fair(&self) -> bool {
+    pub fn is_fair(&self, now_us: u64) -> bool {
         let weather = self.weather;
         let messages = weather.loss + weather.duplication + weather.reorder + weather.delay;
-        self.blocked.is_empty() && self.held_us.is_empty() && messages + weather.late_request == 0
+        let clients = weather.late_request + weather.late_answer;
+        let late = self.latest_us > now_us + FAIR_US_MAX;
+        self.blocked.is_empty() && self.held_us.is_empty() && messages + clients == 0 && !late
     }
 }

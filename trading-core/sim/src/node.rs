@@ -54,7 +54,7 @@ pub enum Input {
     /// A client's message.
     Client(Connection, Box<ClientMessage>),
     /// A control record of the run's own.
-    Control(Command),
+    Control(Box<Command>),
     /// Hand leadership over.
     Transfer(ReplicaId),
 }
@@ -79,7 +79,7 @@ pub enum Outgoing {
     /// The end of a client's connection.
     Close(Connection),
     /// A snapshot to be built and saved.
-    Save(SnapshotJob),
+    Save(Box<SnapshotJob>),
     /// For the record.
     Note(&'static str),
 }
@@ -114,6 +114,15 @@ pub struct Process {
     pub waking: bool,
 }
 
+/// What was found at a start.
+#[derive(Debug)]
+pub struct Started {
+    /// For the record.
+    pub notes: Vec<&'static str>,
+    /// Why the log does not count.
+    pub set_aside: Option<String>,
+}
+
 #[derive(Default)]
 struct Routes {
     sessions: BTreeMap<SessionId, Connection>,
@@ -134,7 +143,7 @@ impl Process {
         config: Config,
         clock: Clock,
         at_us: u64,
-    ) -> Result<(Self, Vec<&'static str>), DriverError> {
+    ) -> Result<(Self, Started), DriverError> {
         let (journal, recovered) = Journal::open_or_set_aside_on(Arc::new(disk.clone()), options)?;
         let mut notes = Vec::new();
         if recovered.torn_bytes > 0 {
@@ -143,6 +152,7 @@ impl Process {
         if recovered.set_aside.is_some() {
             notes.push("a log was set aside as damaged");
         }
+        let set_aside = recovered.set_aside.clone();
         let driver = Driver::new(config, journal, recovered, clock.wall(at_us))?;
         let process = Self {
             driver,
@@ -152,7 +162,7 @@ impl Process {
             inbox: Vec::new(),
             waking: false,
         };
-        Ok((process, notes))
+        Ok((process, Started { notes, set_aside }))
     }
 
     /// The replica.
@@ -246,7 +256,7 @@ impl Around<'_> {
             }
             Input::Control(command) => {
                 // Repeated by the run until it has taken effect.
-                let _ = replica.submit(None, command);
+                let _ = replica.submit(None, *command);
             }
             Input::Transfer(to) => {
                 if replica.transfer(to, now).is_ok() {
@@ -360,7 +370,7 @@ impl Shell for Around<'_> {
     }
 
     fn save_snapshot(&mut self, job: SnapshotJob) {
-        self.leave(Outgoing::Save(job));
+        self.leave(Outgoing::Save(Box::new(job)));
     }
 }
 

@@ -1,14 +1,13 @@
 //! The log as it was first applied, replayed beside the cluster.
 
 use crate::invariants::Seen;
-use engine::{EntryContext, OracleState};
+use engine::{EntryContext, Limits, OracleState};
 use history::Log;
 use journal::LogEntry;
 use replica::Replica;
 use types::{Command, Event, LogIndex, decode_batch};
 
 /// What took effect, in the order of the log.
-#[derive(Default)]
 pub struct Oracle {
     /// On the naive book: each entry also holds the fast book against it.
     state: OracleState,
@@ -17,6 +16,16 @@ pub struct Oracle {
 }
 
 impl Oracle {
+    /// Nothing yet, of a group whose state begins with these bounds.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            state: OracleState::with_limits(limits),
+            log: Log::with_limits(limits),
+            last: LogIndex(0),
+        }
+    }
+
     /// Takes in what a replica has applied and nobody before it, and shows each entry.
     ///
     /// # Errors

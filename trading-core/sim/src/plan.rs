@@ -9,6 +9,7 @@ use crate::Mode;
 use crate::dice::Dice;
 use crate::fault::Fault;
 use crate::invariants::Seen;
+use crate::losses::{TRIES, is_calm, keep_old_state, lose};
 use crate::network::Weather;
 use crate::node::Input;
 use crate::world::{Happening, World, center_of};
@@ -29,19 +30,23 @@ pub(crate) enum Undo {
 pub(crate) struct Planner {
     dice: Dice,
     enabled: Vec<Fault>,
-    mode: Mode,
+    pub mode: Mode,
     pause_us_max: u64,
-    quiet_until_us: u64,
+    /// Until then a follower that is away is watched, and nothing else may go wrong.
+    pub quiet_until_us: u64,
+    /// Until then leadership may be handed over as asked.
+    transfer_until_us: u64,
     pub ended: bool,
 }
 
 impl Planner {
     pub(crate) fn new(options: crate::Options, mut dice: Dice) -> Self {
         // A run that does everything seldom gets far into anything: each leaves half of it out.
-        let enabled = Fault::ALL
+        let drawn: Vec<Fault> = Fault::ALL
             .into_iter()
             .filter(|_| dice.chance(500_000))
             .collect();
+        let enabled = options.only.map_or(drawn, |only| vec![only]);
         let pause_us_max = dice.between(200_000, 2_000_000);
         Self {
             dice,
@@ -49,6 +54,7 @@ impl Planner {
             mode: options.mode,
             pause_us_max,
             quiet_until_us: 0,
+            transfer_until_us: 0,
             ended: false,
         }
     }
@@ -84,7 +90,7 @@ fn any_replica(world: &mut World) -> u64 {
     world.planner.dice.between(1, replicas)
 }
 
-fn between(world: &mut World, low: u64, high: u64) -> u64 {
+pub(crate) fn between(world: &mut World, low: u64, high: u64) -> u64 {
     world.planner.dice.between(low, high)
 }
 
@@ -95,7 +101,8 @@ fn strike(world: &mut World, fault: Fault) {
         | Fault::MessageDuplication
         | Fault::MessageReorder
         | Fault::MessageDelay
-        | Fault::LateRequest => weather(world, fault),
+        | Fault::LateRequest
+        | Fault::LateAnswer => weather(world, fault),
         Fault::HeldMessages => hold(world, id),
         Fault::BridgePartition | Fault::OneWayPartition | Fault::CenterCut => {
             part(world, fault, id);
@@ -106,11 +113,10 @@ fn strike(world: &mut World, fault: Fault) {
             world.say(|| format!("power of replica {id} will fail in {operations} operations"));
             world.nodes[&id].disk.fail_power_in(operations, after);
         }
-        Fault::LostSyncedWrite
-        | Fault::MisdirectedWrite
-        | Fault::BitRot
-        | Fault::WipedReplica
-        | Fault::OldFileRestored => lose(world, fault, id),
+        Fault::LostSyncedWrite | Fault::MisdirectedWrite | Fault::BitRot | Fault::WipedReplica => {
+            lose(world, fault, id, TRIES)
+        }
+        Fault::OldFileRestored => keep_old_state(world, id),
         Fault::FullDisk => {
             world.say(|| format!("the disk of replica {id} is full"));
             world.nodes[&id].disk.set_full(true);
@@ -142,6 +148,7 @@ fn weather(world: &mut World, fault: Fault) {
         Fault::MessageDuplication => weather.duplication = rate,
         Fault::MessageReorder => weather.reorder = rate,
         Fault::LateRequest => weather.late_request = rate,
+        Fault::LateAnswer => weather.late_answer = rate,
         _ => {
             *weather = Weather {
                 delay: rate,
@@ -213,110 +220,6 @@ fn stop(world: &mut World, fault: Fault, id: u64) {
     }
 }
 
-/// Whether every replica is whole, up and in step, and nothing is wrong anywhere.
-fn is_calm(world: &World) -> bool {
-    let Some((_, epoch)) = world.leader() else {
-        return false;
-    };
-    let now_us = world.now_us;
-    world.network.is_fair()
-        && world.nodes.values().all(|node| {
-            let process = node.process.as_ref().map(|process| process.replica());
-            let in_step = process.is_some_and(|replica| {
-                !replica.is_unproven()
-                    && replica.epoch() == epoch
-                    && replica.applied_index().0 + 8 >= world.entries()
-            });
-            in_step
-                && node.tainted.is_none()
-                && node.slow_us == 0
-                && node.paused_until_us <= now_us
-                && !node.disk.has_plans()
-        })
-}
-
-fn lose(world: &mut World, fault: Fault, id: u64) {
-    let bounded = world.planner.mode == Mode::Bounded;
-    if bounded && !is_calm(world) {
-        return;
-    }
-    // Empty disks of a majority look like a new group to each other: that is for people (forced
-    // takeover), and docs/adr/0010 says so.
-    let wiped = world
-        .nodes
-        .iter()
-        .filter(|(other, node)| **other != id && node.wiped);
-    let too_many = wiped.count() as u64 >= world.replicas / 2;
-    let disk = world.nodes[&id].disk.clone();
-    let away_us = between(world, 10_000, 1_000_000);
-    if fault == Fault::LostSyncedWrite && bounded {
-        world.say(|| format!("a synced write of replica {id} will be lost"));
-        taint(world, id);
-        disk.lose_synced_write();
-        let until_us = between(world, 5_000, 200_000);
-        return world.later(until_us, Happening::Undo(Undo::Power(id)));
-    }
-    if fault == Fault::OldFileRestored && !disk.has_copy() {
-        if bounded {
-            disk.keep_copy();
-        }
-        return;
-    }
-    if fault == Fault::WipedReplica && too_many {
-        return;
-    }
-    world.kill(id, true);
-    let acted = match fault {
-        Fault::LostSyncedWrite => disk.lose_earlier_write(),
-        Fault::MisdirectedWrite => disk.misdirect(),
-        Fault::BitRot => disk.rot(),
-        Fault::OldFileRestored => disk.restore_copy(),
-        _ => {
-            disk.wipe();
-            true
-        }
-    };
-    world.say(|| format!("{fault:?} of replica {id}: {acted}"));
-    if acted {
-        taint(world, id);
-        if let Some(node) = world.nodes.get_mut(&id) {
-            node.wiped |= fault == Fault::WipedReplica;
-        }
-    }
-    world.restart_in(id, away_us);
-}
-
-fn taint(world: &mut World, id: u64) {
-    if let Some(node) = world.nodes.get_mut(&id) {
-        node.tainted = Some(node.start);
-    }
-}
-
-/// Called after each turn of a tainted replica: it counts again once it has all that there is.
-pub(crate) fn look_for_recovery(world: &mut World, id: u64) {
-    let Some((leader, epoch)) = world.leader() else {
-        return;
-    };
-    let entries = world.entries();
-    let Some(node) = world.nodes.get_mut(&id) else {
-        return;
-    };
-    // What a process still has in memory is no recovery: the loss shows once it has started again.
-    let has_met_the_loss = node.tainted.is_some_and(|start| node.start > start);
-    let recovered = has_met_the_loss
-        && node.process.as_ref().is_some_and(|process| {
-            let replica = process.replica();
-            leader != id && replica.epoch() == epoch && replica.applied_index().0 >= entries
-        });
-    if recovered && !node.disk.has_plans() {
-        node.tainted = None;
-        node.wiped = false;
-        world
-            .tally
-            .note("a replica that lost its promises recovered");
-    }
-}
-
 fn clock(world: &mut World, fault: Fault, id: u64) {
     let back = between(world, 0, 1) == 0;
     let jump_us = between(world, 1_000, 30_000_000) as i64;
@@ -359,6 +262,7 @@ fn transfer(world: &mut World) {
         && leader != to
     {
         world.say(|| format!("replica {leader} is asked to hand over to {to}"));
+        world.planner.transfer_until_us = world.now_us + 1_000_000;
         world.arrive(leader, Input::Transfer(ReplicaId(to)));
     }
 }
@@ -369,7 +273,8 @@ fn send_away(world: &mut World) {
     let Some((leader, epoch)) = world.leader() else {
         return;
     };
-    if leader == id || !is_calm(world) {
+    let handed_over = world.now_us < world.planner.transfer_until_us;
+    if leader == id || handed_over || !is_calm(world) {
         return;
     }
     world.say(|| format!("replica {id} is sent away"));

@@ -4,7 +4,7 @@ use crate::dice::Dice;
 use client::session::{Effect, Event, Input, SessionOptions, State, SubmitError, Timing};
 use history::{History, Record, seen};
 use types::{
-    AccountId, ClOrdId, MarketStyle, NewOrder, OrderKind, Price, Quantity, Request,
+    AccountId, ClOrdId, Epoch, MarketStyle, NewOrder, OrderKind, Price, Quantity, Request,
     SelfTradePrevention, SessionId, Side, SymbolId, TimeInForce, UnixMicros,
 };
 
@@ -272,6 +272,12 @@ impl Trader {
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.id
+    }
+
+    /// The highest epoch that it heard.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.session.epoch()
     }
 
     /// When it must be woken, in milliseconds.

@@ -16,6 +16,7 @@ fn violation(seed: u64, mutant: Option<Mutant>) -> Option<&'static str> {
         mode: Mode::Bounded,
         trace: false,
         mutant,
+        only: None,
     });
     report.violation.map(|violation| violation.invariant)
 }
