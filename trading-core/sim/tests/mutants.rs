@@ -3,29 +3,37 @@
 
 #![cfg(feature = "mutants")]
 
-use sim::{Mode, Options, run};
+use sim::{Fault, Mode, Options, run};
 use types::mutants::Mutant;
 
-/// Seeds that each mutant gets: the rarest to be seen, a missing fence, needs 60.
+/// Seeds that each mutant gets.
 const SEEDS: u64 = 100;
 
-fn violation(seed: u64, mutant: Option<Mutant>) -> Option<&'static str> {
+fn violation(seed: u64, mutant: Option<Mutant>, only: Option<Fault>) -> Option<&'static str> {
     let report = run(Options {
         seed,
         seconds: 10,
         mode: Mode::Bounded,
         trace: false,
         mutant,
-        only: None,
+        only,
     });
     report.violation.map(|violation| violation.invariant)
 }
 
 fn is_caught(mutant: Mutant) {
-    let caught = (1..=SEEDS).find_map(|seed| Some((seed, violation(seed, Some(mutant))?)));
+    is_caught_under(mutant, None);
+}
+
+fn is_caught_under(mutant: Mutant, only: Option<Fault>) {
+    let caught = (1..=SEEDS).find_map(|seed| Some((seed, violation(seed, Some(mutant), only)?)));
     let (seed, invariant) = caught.expect("a mutant lives: the invariants do not see it");
     println!("{}: seed {seed}: {invariant}", mutant.name());
-    assert_eq!(violation(seed, None), None, "seed {seed} fails without it");
+    assert_eq!(
+        violation(seed, None, only),
+        None,
+        "seed {seed} fails without it"
+    );
 }
 
 #[test]
@@ -35,7 +43,8 @@ fn acknowledging_before_the_sync_is_caught() {
 
 #[test]
 fn a_missing_epoch_fence_is_caught() {
-    is_caught(Mutant::NoEpochFence);
+    // What an older leader said must come late: all faults together seldom bring that.
+    is_caught_under(Mutant::NoEpochFence, Some(Fault::HeldMessages));
 }
 
 #[test]
