@@ -83,6 +83,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "journal",
             "replica",
             "protocol",
+            "history",
             "fix",
             "marketdata",
         ],
