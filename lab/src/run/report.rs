@@ -207,7 +207,9 @@ impl Report {
             }
             Fault::TradingPodsDeleted => "lost its trading pods",
             Fault::PlannedMove => "handed over as planned",
-            Fault::SitePowerOff => "with its whole site powered off, and taken over",
+            Fault::SitePowerOff => {
+                "lost its power with its whole site, and the other site took over"
+            }
         };
         let mut head = format!(
             "\n  {} {how}; leader {} (epoch {}) -> {} in {} (epoch {})\n\n",

@@ -17,6 +17,7 @@ use crate::ground::power::{self, now_us};
 use crate::ground::state::Folder;
 use crate::progress::Detail;
 use anyhow::{Context as _, Result, ensure};
+use crds::conditions::reasons;
 use crds::{
     Approval, ApprovalSpec, RequestKind, RequestReference, Takeover, TakeoverAction, TakeoverPhase,
     TakeoverSpec, TakeoverStatus,
@@ -76,8 +77,10 @@ impl SiteLoss {
             })
             .await?;
         ensure!(
-            status.phase == Some(TakeoverPhase::Refused),
-            "a takeover asked for while a quorum serves was not refused: {}",
+            status.phase == Some(TakeoverPhase::Refused)
+                && status.reason.as_deref() == Some(reasons::QUORUM_EXISTS),
+            "a takeover asked for while a quorum serves is {}, not refused for it: {}",
+            status.phase.map_or("unseen", |phase| phase.as_str()),
             status.message.unwrap_or_default()
         );
         Ok(())
@@ -90,10 +93,9 @@ impl SiteLoss {
     /// When the leader's site has not two centers, or an API server refuses what it should take.
     pub async fn begin(&self, centers: &Centers, leader: &str) -> Result<u64> {
         let (lost, survivor) = site(leader)?;
-        let at_us = now_us();
-        for center in lost {
-            power::center_off(&self.folder, center).await?;
-        }
+        let [first, second] = lost;
+        let at_us = power::center_off(&self.folder, first).await?;
+        power::center_off(&self.folder, second).await?;
         let (takeover, digest) = self.ask_until_taken_up(centers, survivor, &lost).await?;
         for person in APPROVE {
             self.approve(centers, survivor, person, &takeover, &digest)

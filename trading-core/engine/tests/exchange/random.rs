@@ -191,6 +191,22 @@ proptest! {
     }
 }
 
+/// Whether an order meets what stands in the book: it trades, or a cage holds it.
+fn meets(market: &Market, act: &Act) -> bool {
+    let Act::Order { new, .. } = act else {
+        return false;
+    };
+    let OrderKind::Limit { price } = new.kind else {
+        return false;
+    };
+    let best = (market.state).best_price(new.symbol, new.side.opposite());
+    market.state.phase(new.symbol) == Some(Phase::Continuous)
+        && best.is_some_and(|best| match new.side {
+            Side::Buy => price >= best,
+            Side::Sell => price <= best,
+        })
+}
+
 /// The random days reach what they are meant to reach.
 #[test]
 fn random_days_see_fees_suspensions_held_orders_and_trades_after_hours() {
@@ -199,6 +215,7 @@ fn random_days_see_fees_suspensions_held_orders_and_trades_after_hours() {
 
     let mut runner = TestRunner::deterministic();
     let (mut fees, mut suspended, mut after_hours, mut settled) = (0, 0, 0, 0);
+    let mut held = 0;
     for round in 0..40 {
         let acts = prop::collection::vec(act(), 150..220)
             .new_tree(&mut runner)
@@ -208,7 +225,10 @@ fn random_days_see_fees_suspensions_held_orders_and_trades_after_hours() {
         let mut market = Market::at(if in_2022 { MORNING_OF_2022 } else { MORNING });
         let mut day = if in_2022 { 20_220_600 } else { 20_261_100 };
         for act in acts {
+            let meets = meets(&market, &act);
             let events = act_on(&mut market, act, &mut day);
+            let stays = code(&events) == 0 && cancelled(&events).is_empty();
+            held += u64::from(meets && stays && trades(&events).is_empty());
             for (symbol, _) in SYMBOLS {
                 let is_after = market.state.phase(symbol) == Some(Phase::AfterHours);
                 let here = trades(&events).iter().any(|trade| trade.symbol == symbol);
@@ -222,6 +242,7 @@ fn random_days_see_fees_suspensions_held_orders_and_trades_after_hours() {
     }
     assert!(fees > 0);
     assert!(suspended > 0);
+    assert!(held > 0);
     assert!(after_hours > 0);
     assert!(settled > 10);
 }
