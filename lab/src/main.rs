@@ -12,7 +12,7 @@ use lab::ground::address_plan::{Center, Direction, Link};
 use lab::ground::cgroup::Group;
 use lab::ground::components::Component;
 use lab::ground::links::{Delay, LinkControl};
-use lab::ground::state::{self, Folder, LabState, Phase};
+use lab::ground::state::{self, CenterState, Folder, LabState, Phase};
 use lab::ground::{self, Extent, Outcome, images, init, materials, power, status};
 use lab::load;
 use lab::progress::{Detail, Progress, Style};
@@ -21,7 +21,7 @@ use lab::run::clients::Offer;
 use lab::run::fault::Destroyer;
 use lab::run::planned_move::PlannedMove;
 use lab::run::report::Verdict;
-use lab::run::site_loss::SiteLoss;
+use lab::run::site_loss::{self, SiteLoss};
 use lab::run::{self, Options, judge};
 use lab_parts::Stop;
 use tokio::signal::unix::{SignalKind, signal};
@@ -563,6 +563,7 @@ async fn run_all(
             };
             (centers, destroyer)
         } else {
+            end_what_was_left(folder, style).await?;
             let building = Progress::new(style, ground::up::STEPS);
             ground::up(folder, Extent::Whole, &building, &stop).await?;
             let destroyer = match arguments.fault {
@@ -623,7 +624,26 @@ async fn run_all(
     })
 }
 
-/// Powers on what an interrupted run left off.
+/// A run that was killed may have left centers off, or replicas aside, without which the lab is never
+/// whole.
+async fn end_what_was_left(folder: &Folder, style: Style) -> anyhow::Result<()> {
+    let Some(state) = folder.read()?.filter(|state| state.phase == Phase::Up) else {
+        return Ok(());
+    };
+    let _lock = folder.lock("lab run")?;
+    let is_alive = |center: &CenterState| center.process.is_some_and(|process| process.is_alive());
+    let centers = Centers::of_lab(folder);
+    if state.centers.iter().all(is_alive)
+        && site_loss::come_back(&centers, &Detail::default())
+            .await
+            .is_ok()
+    {
+        return Ok(());
+    }
+    restore(folder, &state, style).await
+}
+
+/// Powers on what an interrupted run left off, and ends what it began.
 async fn restore(folder: &Folder, state: &LabState, style: Style) -> anyhow::Result<()> {
     for center in &state.centers {
         if center.process.is_none_or(|process| !process.is_alive()) {
@@ -634,6 +654,11 @@ async fn restore(folder: &Folder, state: &LabState, style: Style) -> anyhow::Res
         let step = Progress::new(style, 1).begin(&format!("control plane of {}", center.name));
         power::start_control_plane(folder, center.name, &step.detail()).await?;
         step.finish("serves");
+    }
+    if state.phase == Phase::Up {
+        let step = Progress::new(style, 1).begin("takeovers");
+        site_loss::come_back(&Centers::of_lab(folder), &step.detail()).await?;
+        step.finish("none is under way, and no replica stands aside");
     }
     Ok(())
 }

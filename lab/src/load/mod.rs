@@ -66,7 +66,7 @@ pub struct Arguments {
     /// Where to write down what was sent and seen
     #[arg(long)]
     pub history: PathBuf,
-    /// End after so many seconds; else at SIGTERM
+    /// End after so many seconds; else at SIGTERM, or when nobody reads what it prints
     #[arg(long)]
     pub duration_seconds: Option<u64>,
 }
@@ -121,7 +121,10 @@ pub async fn run(arguments: Arguments) -> Result<()> {
             },
             _ = ticks.tick() => {
                 history.flush().context("failed to write the history")?;
-                tell(&meter.sample())?;
+                // Nobody reads any more: whoever began the load may have been killed.
+                if !tell(&meter.sample())? {
+                    stop.cancel();
+                }
             }
             _ = terminate.recv() => stop.cancel(),
             _ = interrupt.recv() => stop.cancel(),
@@ -171,11 +174,12 @@ async fn at(end: Option<Instant>) {
     }
 }
 
-fn tell(sample: &Sample) -> Result<()> {
+/// Prints a sample; says whether anybody reads it.
+fn tell(sample: &Sample) -> Result<bool> {
     let line = serde_json::to_string(sample)? + "\n";
     match std::io::stdout().write_all(line.as_bytes()) {
-        // Whoever read it is gone; the history is still worth writing.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("failed to write to standard output"),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error).context("failed to write to standard output"),
     }
 }

@@ -23,9 +23,8 @@ use crds::{
     TakeoverSpec, TakeoverStatus,
 };
 use kube::ResourceExt as _;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, ListParams, PostParams};
 use std::path::Path;
-use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -47,8 +46,6 @@ pub struct SiteLoss {
     folder: Folder,
     /// How long the survivor's checks must have passed before anything is done, in seconds.
     silence_seconds: u32,
-    /// The takeover that was taken up.
-    formed_by: OnceLock<String>,
 }
 
 impl SiteLoss {
@@ -58,7 +55,6 @@ impl SiteLoss {
         Self {
             folder,
             silence_seconds,
-            formed_by: OnceLock::new(),
         }
     }
 
@@ -68,14 +64,8 @@ impl SiteLoss {
     /// When it is not.
     pub async fn ask_by_mistake(&self, centers: &Centers, leader: &str) -> Result<()> {
         let (lost, survivor) = site(leader)?;
-        let takeover = self
-            .ask(centers, survivor, TakeoverAction::Form, &lost)
-            .await?;
-        let status = self
-            .wait(centers, survivor, &takeover, |status| {
-                status.phase.is_some_and(TakeoverPhase::is_final)
-            })
-            .await?;
+        let takeover = self.ask(centers, survivor, &lost).await?;
+        let status = wait(centers, survivor, &takeover, has_ended).await?;
         ensure!(
             status.phase == Some(TakeoverPhase::Refused)
                 && status.reason.as_deref() == Some(reasons::QUORUM_EXISTS),
@@ -101,8 +91,6 @@ impl SiteLoss {
             self.approve(centers, survivor, person, &takeover, &digest)
                 .await?;
         }
-        // Set once: a run has one disturbance.
-        let _ = self.formed_by.set(takeover);
         Ok(at_us)
     }
 
@@ -116,14 +104,11 @@ impl SiteLoss {
     ) -> Result<(String, String)> {
         let until = Instant::now() + TAKEN_UP_LIMIT;
         loop {
-            let takeover = self
-                .ask(centers, survivor, TakeoverAction::Form, lost)
-                .await?;
-            let status = self
-                .wait(centers, survivor, &takeover, |status| {
-                    status.digest.is_some() || status.phase.is_some_and(TakeoverPhase::is_final)
-                })
-                .await?;
+            let takeover = self.ask(centers, survivor, lost).await?;
+            let status = wait(centers, survivor, &takeover, |status| {
+                status.digest.is_some() || has_ended(status)
+            })
+            .await?;
             let said = status.message.unwrap_or_default();
             if status.phase != Some(TakeoverPhase::Refused) {
                 let digest = status.digest.with_context(|| {
@@ -145,68 +130,21 @@ impl SiteLoss {
     /// # Errors
     /// When a center does not come up, or its replica is not taken in.
     pub async fn restore(&self, centers: &Centers, leader: &str, detail: &Detail) -> Result<()> {
-        let (lost, survivor) = site(leader)?;
+        let (lost, _) = site(leader)?;
         for center in lost {
             detail.set(format!("{center} gets its power back"));
             power::center_on(&self.folder, center, detail).await?;
         }
-        let Some(takeover) = self.formed_by.get() else {
-            return Ok(());
-        };
-        let formed = self
-            .wait(centers, survivor, takeover, |status| {
-                status.phase.is_some_and(TakeoverPhase::is_final)
-            })
-            .await?;
-        ensure!(
-            formed.phase == Some(TakeoverPhase::Succeeded),
-            "the takeover did not succeed: {}",
-            formed.message.unwrap_or_default()
-        );
-        for center in lost {
-            detail.set(format!("{center}'s replica joins again"));
-            let takeover = self
-                .ask(centers, center, TakeoverAction::Rejoin, &[])
-                .await?;
-            let status = self
-                .wait(centers, center, &takeover, |status| {
-                    status.phase.is_some_and(TakeoverPhase::is_final)
-                })
-                .await?;
-            ensure!(
-                status.phase == Some(TakeoverPhase::Succeeded),
-                "{center}'s replica did not join again: {}",
-                status.message.unwrap_or_default()
-            );
-        }
-        Ok(())
+        come_back(centers, detail).await
     }
 
-    async fn ask(
-        &self,
-        centers: &Centers,
-        center: Center,
-        action: TakeoverAction,
-        lost: &[Center],
-    ) -> Result<String> {
-        let name = format!("lab-run-{}-{center}", now_us());
+    async fn ask(&self, centers: &Centers, survivor: Center, lost: &[Center]) -> Result<String> {
         let spec = TakeoverSpec {
-            core: centers.core.clone(),
-            action,
-            center: center.to_string(),
             lost: lost.iter().map(ToString::to_string).collect(),
-            requested_by: ASKS.to_owned(),
-            reason: "the loss of a site under load, by lab run".to_owned(),
-            dry_run: false,
             silence_seconds: self.silence_seconds,
-            approval_wait_seconds: APPROVAL_WAIT_SECONDS,
-            deadline_seconds: DEADLINE_SECONDS,
+            ..request(centers, survivor, TakeoverAction::Form)
         };
-        let api: Api<Takeover> = api(centers, center, ASKS).await?;
-        api.create(&PostParams::default(), &Takeover::new(&name, spec))
-            .await
-            .with_context(|| format!("failed to apply Takeover {name} in {center}"))?;
-        Ok(name)
+        apply(centers, survivor, spec).await
     }
 
     async fn approve(
@@ -237,34 +175,123 @@ impl SiteLoss {
             .with_context(|| format!("failed to apply Approval {name} in {center}"))?;
         Ok(())
     }
+}
 
-    /// Waits until a takeover's status is as wanted.
-    async fn wait(
-        &self,
-        centers: &Centers,
-        center: Center,
-        name: &str,
-        is_wanted: impl Fn(&TakeoverStatus) -> bool,
-    ) -> Result<TakeoverStatus> {
-        let api: Api<Takeover> = api(centers, center, ASKS).await?;
-        let until = Instant::now() + END_LIMIT;
-        loop {
-            let takeover = api.get_status(name).await;
-            let takeover =
-                takeover.with_context(|| format!("failed to read Takeover {name} in {center}"))?;
-            let status = takeover.status.unwrap_or_default();
-            if is_wanted(&status) {
-                return Ok(status);
+/// Brings to its end what runs have begun, this one or one that was killed: a takeover that is under way
+/// is waited for, and replicas of a site that was taken over join again. The site's power must be on.
+///
+/// # Errors
+/// When an API server does not answer, or a replica is not taken in.
+pub async fn come_back(centers: &Centers, detail: &Detail) -> Result<()> {
+    for survivor in Center::ALL {
+        let asked: Api<Takeover> = api(centers, survivor, ASKS).await?;
+        for takeover in asked.list(&ListParams::default()).await? {
+            if !is_ours(&takeover, TakeoverAction::Form) {
+                continue;
             }
-            ensure!(
-                Instant::now() < until,
-                "Takeover {name} in {center} is {} after {} s: {}",
-                status.phase.map_or("unseen", |phase| phase.as_str()),
-                END_LIMIT.as_secs(),
-                status.message.unwrap_or_default()
-            );
-            sleep(LOOK_EVERY).await;
+            let name = takeover.name_any();
+            detail.set(format!("waiting for the end of Takeover {name}"));
+            let formed = wait(centers, survivor, &name, has_ended).await?;
+            if formed.phase != Some(TakeoverPhase::Succeeded) {
+                continue;
+            }
+            for lost in &takeover.spec.lost {
+                let lost: Center = lost
+                    .parse()
+                    .with_context(|| format!("failed to find {lost} among the lab's centers"))?;
+                detail.set(format!("{lost}'s replica joins again"));
+                join_again(centers, lost, &takeover).await?;
+            }
         }
+    }
+    Ok(())
+}
+
+/// Lets a center's replica join the group that a takeover formed, unless it has.
+async fn join_again(centers: &Centers, center: Center, formed_by: &Takeover) -> Result<()> {
+    let asked: Api<Takeover> = api(centers, center, ASKS).await?;
+    let has_joined = asked
+        .list(&ListParams::default())
+        .await?
+        .iter()
+        .any(|earlier| {
+            let phase = earlier.status.as_ref().and_then(|status| status.phase);
+            is_ours(earlier, TakeoverAction::Rejoin)
+                && phase == Some(TakeoverPhase::Succeeded)
+                && earlier.creation_timestamp() >= formed_by.creation_timestamp()
+        });
+    if has_joined {
+        return Ok(());
+    }
+    let spec = request(centers, center, TakeoverAction::Rejoin);
+    let takeover = apply(centers, center, spec).await?;
+    let status = wait(centers, center, &takeover, has_ended).await?;
+    ensure!(
+        status.phase == Some(TakeoverPhase::Succeeded),
+        "{center}'s replica did not join again: {}",
+        status.message.unwrap_or_default()
+    );
+    Ok(())
+}
+
+fn is_ours(takeover: &Takeover, action: TakeoverAction) -> bool {
+    takeover.spec.requested_by == ASKS && takeover.spec.action == action
+}
+
+fn has_ended(status: &TakeoverStatus) -> bool {
+    status.phase.is_some_and(TakeoverPhase::is_final)
+}
+
+fn request(centers: &Centers, center: Center, action: TakeoverAction) -> TakeoverSpec {
+    TakeoverSpec {
+        core: centers.core.clone(),
+        action,
+        center: center.to_string(),
+        lost: Vec::new(),
+        requested_by: ASKS.to_owned(),
+        reason: "the loss of a site under load, by lab run".to_owned(),
+        dry_run: false,
+        silence_seconds: 0,
+        approval_wait_seconds: APPROVAL_WAIT_SECONDS,
+        deadline_seconds: DEADLINE_SECONDS,
+    }
+}
+
+/// Applies a request in the center's own cluster, and gives back its name.
+async fn apply(centers: &Centers, center: Center, spec: TakeoverSpec) -> Result<String> {
+    let name = format!("lab-run-{}-{center}", now_us());
+    let api: Api<Takeover> = api(centers, center, ASKS).await?;
+    api.create(&PostParams::default(), &Takeover::new(&name, spec))
+        .await
+        .with_context(|| format!("failed to apply Takeover {name} in {center}"))?;
+    Ok(name)
+}
+
+/// Waits until a takeover's status is as wanted.
+async fn wait(
+    centers: &Centers,
+    center: Center,
+    name: &str,
+    is_wanted: impl Fn(&TakeoverStatus) -> bool,
+) -> Result<TakeoverStatus> {
+    let api: Api<Takeover> = api(centers, center, ASKS).await?;
+    let until = Instant::now() + END_LIMIT;
+    loop {
+        let takeover = api.get_status(name).await;
+        let takeover =
+            takeover.with_context(|| format!("failed to read Takeover {name} in {center}"))?;
+        let status = takeover.status.unwrap_or_default();
+        if is_wanted(&status) {
+            return Ok(status);
+        }
+        ensure!(
+            Instant::now() < until,
+            "Takeover {name} in {center} is {} after {} s: {}",
+            status.phase.map_or("unseen", |phase| phase.as_str()),
+            END_LIMIT.as_secs(),
+            status.message.unwrap_or_default()
+        );
+        sleep(LOOK_EVERY).await;
     }
 }
 
