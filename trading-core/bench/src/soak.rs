@@ -47,6 +47,15 @@ pub async fn soak(minutes: u64, rate_per_s: u64) -> Result<Row> {
     let mut details = latency_details(measured.latency);
     details.insert("early_mib".to_owned(), early);
     details.insert("late_mib".to_owned(), late);
+    // Between two snapshots nothing but the replica itself is in memory.
+    let least = |part: &[f64]| part.iter().copied().fold(f64::INFINITY, f64::min);
+    let sixth = readings.len() / 6;
+    details.insert(
+        "early_least_mib".to_owned(),
+        least(&readings[sixth..2 * sixth]),
+    );
+    let late_part = &readings[readings.len() - sixth..];
+    details.insert("late_least_mib".to_owned(), least(late_part));
     details.insert(
         "most_mib".to_owned(),
         readings.iter().copied().fold(0.0, f64::max),
